@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "ping_pong.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <new>
+
+namespace apalis::bench {
+
+PingPong::PingPong() : lines_(new (shared_memory(sizeof(Lines))) Lines{}) {
+  const auto [read_end, write_end] = make_pipe();
+  child_ = checked(fork(), "fork");
+  if (child_ == 0) {
+    die_with_parent();
+    close(write_end);
+    echo(*lines_, read_end);
+  }
+  close(read_end);
+  wake_fd_ = write_end;
+}
+
+PingPong::~PingPong() {
+  end_child(child_);
+  close(wake_fd_);
+  munmap(lines_, sizeof(Lines));
+}
+
+void PingPong::echo(Lines& lines, int wake_fd) noexcept {
+  for (char byte; read(wake_fd, &byte, 1) == 1;) {
+    std::uint32_t last = asleep;
+    do {
+      std::uint32_t stamp;
+      while ((stamp = lines.ping.load(std::memory_order_acquire)) == last) pause_core();
+      lines.pong.store(last = stamp, std::memory_order_release);
+    } while (last != asleep);
+  }
+  _exit(0);
+}
+
+void PingPong::wake() {
+  checked(write(wake_fd_, "", 1), "write");
+  round_trip(1);
+}
+
+void PingPong::sleep() {
+  round_trip(asleep);
+}
+
+Side PingPong::side() {
+  return {.sample = [this] { return timed(1, [this] { round_trip(); }); },
+          .begin = [this] { wake(); },
+          .end = [this] { sleep(); }};
+}
+
+double ping_pong_now(const Effort& effort) {
+  PingPong ping_pong;
+  return interleave(effort, ping_pong.side())[0].median;
+}
+
+}  // namespace apalis::bench

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A row of the suite: one figure, the reference beside it, and what it has to reach.
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "interleave.hpp"
+
+namespace apalis::bench {
+
+enum class Better { lower, higher };
+
+/// What the figure has to reach. Nothing set: the row informs.
+struct Target {
+  enum class Judged { ratio, value };
+  std::optional<double> must = {};
+  std::optional<double> aim = {};
+  Judged judged = Judged::ratio;
+  std::optional<double> must_excess = {};  ///< or: value - reference at most this
+};
+
+struct Measured {
+  double value;
+  double reference_value;
+  std::optional<double> p99 = {};
+  std::optional<double> reference_p99 = {};
+
+  [[nodiscard]] double ratio() const {
+    return reference_value != 0 ? value / reference_value
+                                : std::numeric_limits<double>::quiet_NaN();
+  }
+};
+
+/// Both medians; for rows that time groups of events, where a percentile would mean nothing.
+inline Measured medians(const Summary& value, const Summary& reference) {
+  return {.value = value.median, .reference_value = reference.median};
+}
+
+/// Both medians and both 99th percentiles; for rows that time single events.
+inline Measured medians_and_p99(const Summary& value, const Summary& reference) {
+  return {value.median, reference.median, value.p99, reference.p99};
+}
+
+struct Row {
+  std::string name;
+  std::string what;       ///< one line for --list
+  std::string reference;  ///< what stands beside it
+  std::function<Measured(const Effort&)> measure;
+  Target target = {};
+  std::string unit = "ns";
+  Better better = Better::lower;
+  bool needs_two_cores = false;  ///< means nothing where both cpus share a physical core
+};
+
+enum class Verdict { none, aim, must, missed };
+[[nodiscard]] Verdict judge(const Row& row, const Measured& measured);
+
+/// The rows by subject, each group in a file of its own; all_rows() has them in order.
+std::vector<Row> call_rows();
+std::vector<Row> creation_rows();
+std::vector<Row> footprint_rows();
+std::vector<Row> speedup_rows();
+std::vector<Row> throughput_rows();
+std::vector<Row> all_rows();
+
+}  // namespace apalis::bench

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The code of docs/tutorial.md, in its order. Every excerpt over there is taken from here, and this
+// program checks what the text says of it.
+
+#include <algorithm>
+#include <apalis/apalis.hpp>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <numeric>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+void check(bool holds, const char* what) {
+  if (holds) return;
+  std::printf("not so: %s\n", what);
+  std::exit(1);
+}
+
+// --- The first handler ---------------------------------------------------------------------------
+
+struct Counter {
+  int total = 0;
+
+  int add(int x) { return total += x; }
+  int add_slowly(int x);
+  int divide(int by) const {
+    if (by == 0) throw std::domain_error("division by zero");
+    return total / by;
+  }
+};
+
+int Counter::add_slowly(int x) {
+  std::this_thread::sleep_for(20ms);
+  return add(x);
+}
+
+void first_handler() {
+  apalis::Handler<Counter> h;                       // forks; a Counter{} is made in the child
+  apalis::Token<int> t = h.call(&Counter::add, 5);  // sends, and returns at once
+  std::cout << t.get() << '\n';                     // waits: 5
+
+  check(t.get() == 5, "the first sum is 5");
+}
+
+// --- Where the object comes from -----------------------------------------------------------------
+
+struct Thermometer {
+  Thermometer(std::string where, double shift) : place(std::move(where)), offset(shift) {}
+  std::string place;
+  double offset;
+  double corrected(double reading) const { return reading + offset; }
+};
+
+void making() {
+  apalis::Handler<Thermometer> in_place{std::in_place, "roof", -0.5};
+
+  Thermometer cellar{"cellar", 0.25};
+  apalis::Handler<Thermometer> carried{cellar};
+
+  apalis::Handler<Thermometer> with_options{
+      {.name = "kitchen", .close_timeout = 5s}, std::in_place, "kitchen", 0.0};
+  apalis::Handler<Thermometer> carried_with_options{{.name = "cellar"}, apalis::carry, cellar};
+
+  check(in_place.call(&Thermometer::corrected, 20).get() == 19.5, "the roof's is corrected");
+  check(carried.get(&Thermometer::place).get() == "cellar", "it was carried");
+  check(with_options.name() == "kitchen", "it has a name");
+  check(carried_with_options.get(&Thermometer::offset).get() == 0.25, "it was carried, too");
+}
+
+// --- Tokens --------------------------------------------------------------------------------------
+
+void tokens() {
+  apalis::Handler<Counter> h;
+  apalis::Token<int> t = h.call(&Counter::add_slowly, 1);
+
+  if (!t.ready()) std::cout << "not yet\n";                     // never waits
+  if (!t.wait_for(1us)) std::cout << "still not\n";             // waits that long at most
+  const int& sum = t.get();                                     // waits; may be asked again
+  if (const int* now = t.try_get()) std::cout << *now << '\n';  // null while there is none
+
+  const int last = h.call(&Counter::add, 1).get();  // from a temporary, get() moves the result out
+  check(sum == 1 && last == 2, "sums");
+
+  auto blocker = h.call(&Counter::add_slowly, 1);
+  auto unwanted = h.call(&Counter::add, 1000);
+  const bool dropped = unwanted.cancel();  // false once the call has begun
+  try {
+    unwanted.get();
+  } catch (const apalis::Cancelled&) {
+    std::cout << "it never ran\n";
+  }
+
+  const int total = h.get(&Counter::total).get();
+  check(blocker.get() == 3 && total == (dropped ? 3 : 1003), "a cancelled call does not run");
+}
+
+// --- What crosses --------------------------------------------------------------------------------
+
+struct Point {
+  double x, y;
+};
+
+class Track {  // not an aggregate, so it says what it consists of
+ public:
+  Track() = default;
+  explicit Track(std::string name) : name_(std::move(name)) {}
+  void add(Point p) { points_.push_back(p); }
+  const std::string& name() const { return name_; }
+  std::size_t size() const { return points_.size(); }
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(name_, points_);
+  }
+
+ private:
+  std::string name_;
+  std::vector<Point> points_;
+};
+
+struct Surveyor {
+  double distance(Point a, Point b) const { return std::hypot(a.x - b.x, a.y - b.y); }
+  Track walk(const std::string& name, const std::vector<Point>& through) const {
+    Track track{name};
+    for (const Point& p : through) track.add(p);
+    return track;
+  }
+  std::map<std::string, std::size_t> sizes(const std::vector<Track>& tracks) const {
+    std::map<std::string, std::size_t> result;
+    for (const Track& track : tracks) result[track.name()] = track.size();
+    return result;
+  }
+  double mean(std::span<const double> heights) const {
+    return std::accumulate(heights.begin(), heights.end(), 0.0) /
+           static_cast<double>(heights.size());
+  }
+  std::size_t letters(std::string_view text) const { return text.size(); }
+};
+
+void crossing() {
+  apalis::Handler<Surveyor> h;
+  double d = h.call(&Surveyor::distance, Point{0, 0}, Point{3, 4}).get();  // 5
+  Track track = h.call(&Surveyor::walk, "ridge", std::vector<Point>(100)).get();
+  auto sizes = h.call(&Surveyor::sizes, std::vector{track, Track{"shore"}}).get();
+
+  std::vector<double> heights(100'000, 1.5);
+  double m = h.call(&Surveyor::mean, heights).get();  // read in place, from the message
+  std::size_t n = h.call(&Surveyor::letters, "benchmark").get();
+
+  check(d == 5 && track.size() == 100 && sizes.at("ridge") == 100 && m == 1.5 && n == 9, "values");
+}
+
+// --- Callables -----------------------------------------------------------------------------------
+
+struct Scale {  // a function object with state crosses like any value
+  std::vector<int> factors;
+
+  int operator()(Counter& c, int x) const {
+    for (const int factor : factors) x *= factor;
+    return c.add(x);
+  }
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(factors);
+  }
+};
+
+void callables() {
+  apalis::Handler<Counter> h;
+  int a = h.call([](Counter& c, int x, int k) { return c.add(x) * k; }, 4, 3).get();  // 4 * 3
+
+  int k = 10;
+  int b = h.call(apalis::by_value([k](Counter& c, int x) { return c.add(k * x); }), 4).get();
+
+  int c = h.call(Scale{{2, 3}}, 1).get();
+
+  int d = h.call<&Counter::add>(5).get();  // the method as a template argument: the fastest call
+
+  check(a == 12 && b == 44 && c == 50 && d == 55, "callables");
+}
+
+// --- One-way calls -------------------------------------------------------------------------------
+
+void one_way() {
+  apalis::Handler<Counter> h;
+  for (int i = 0; i < 1000; ++i) h.post(&Counter::add, 1);
+  h.set(&Counter::total, 7);
+  std::cout << h.get(&Counter::total).get() << '\n';  // 7: it came last
+
+  h.post(&Counter::divide, 0);
+  h.post(&Counter::divide, 0);
+  try {
+    h.drain();
+  } catch (const apalis::PostError& error) {
+    std::cout << error.count() << " failed: " << error.what() << '\n';
+  }
+  h.drain();  // nothing failed since
+
+  check(h.get(&Counter::total).get() == 7, "the last assignment holds");
+}
+
+// --- Several at once -----------------------------------------------------------------------------
+
+void several() {
+  std::vector<apalis::Handler<Counter>> handlers(4);
+  std::vector<apalis::Token<int>> tokens;
+  for (auto& h : handlers) tokens.push_back(h.call(&Counter::add_slowly, 1));
+
+  auto [ready, pending] = apalis::wait(tokens, {.count = 2, .timeout = 10s});
+  std::cout << ready.size() << " are there, " << pending.size() << " are not\n";
+
+  std::vector<int> sums = apalis::get(tokens);
+  auto [total, quotient] =
+      apalis::get(handlers[0].get(&Counter::total), handlers[1].call(&Counter::divide, 1));
+
+  check(ready.size() >= 2 && sums == std::vector(4, 1) && total == 1 && quotient == 1, "sums of 1");
+}
+
+// --- Batches -------------------------------------------------------------------------------------
+
+void batches() {
+  apalis::Handler<Counter> h;
+  auto add_two = h.prepare(&Counter::add, 2);   // Call<Counter, int>: encoded, not sent
+  auto halve = h.prepare(&Counter::divide, 2);  // another method, the same result type
+
+  std::vector<apalis::Call<Counter, int>> calls{add_two, add_two, halve};
+  std::vector<int> results = h.run(calls);  // one message there, one back: 2, 4, 2
+  auto later = h.multiple_run(calls);       // Token<std::vector<int>>
+
+  check(results == std::vector{2, 4, 2} && later.get() == std::vector{6, 8, 4}, "batches");
+
+  calls.push_back(h.prepare(&Counter::divide, 0));
+  try {
+    h.run(calls);
+  } catch (const apalis::BatchError& error) {
+    for (const apalis::Outcome<int>& outcome : error.outcomes<int>())
+      std::cout << (outcome ? std::to_string(outcome.value()) : "failed") << ' ';
+    std::cout << '\n';
+    check(error.failures() == 1, "one call failed");
+  }
+}
+
+// --- Errors --------------------------------------------------------------------------------------
+
+class OutOfPaper : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct Printer {
+  void print(int pages) const {
+    if (pages > 100) throw OutOfPaper("after page 100");
+  }
+};
+
+struct Fragile {
+  Fragile() { throw std::runtime_error("no such device"); }
+  int value() const { return 1; }
+};
+
+void errors() {
+  apalis::register_exception<OutOfPaper>();  // before the handler is made
+  apalis::Handler<Printer> h;
+
+  try {
+    h.call(&Printer::print, 200).get();
+  } catch (const OutOfPaper& error) {
+    std::cout << error.what() << '\n';
+    if (auto* remote = dynamic_cast<const apalis::RemoteError*>(&error))
+      std::cout << remote->type_name() << " in " << remote->where() << ", process "
+                << remote->worker_pid() << '\n';
+  }
+
+  apalis::Handler<Fragile> fragile;  // does not throw: the constructor runs over there, later
+  try {
+    fragile.call(&Fragile::value).get();
+  } catch (const std::runtime_error& error) {
+    std::cout << error.what() << '\n';  // every call fails with it
+  }
+}
+
+void deaths() {
+  apalis::Handler<Printer> h;
+  h.call([](Printer&) { std::_Exit(3); }).wait();
+  try {
+    h.call(&Printer::print, 1).get();
+  } catch (const apalis::WorkerDied& error) {
+    std::cout << error.what() << '\n';  // pid(), signal(), exit_status(), call(), hint()
+    check(error.exit_status() == 3, "its exit status is told");
+  }
+  check(!h.alive(), "it is dead");
+}
+
+// --- Threads -------------------------------------------------------------------------------------
+
+void threads() {
+  apalis::Handler<Counter> h;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i)
+      threads.emplace_back([&h] {
+        for (int k = 0; k < 100; ++k) h.call(&Counter::add, 1).get();
+      });
+  }
+  check(h.get(&Counter::total).get() == 400, "no call is lost");
+}
+
+// --- Without processes ---------------------------------------------------------------------------
+
+int work(apalis::Backend backend) {
+  apalis::Handler<Counter> h{{.backend = backend}, std::in_place};
+  h.post(&Counter::add, 40);
+  return h.call(&Counter::add, 2).get();
+}
+
+void backends() {
+  check(work(apalis::Backend::processes) == 42 && work(apalis::Backend::serial) == 42, "the same");
+}
+
+// --- Ending --------------------------------------------------------------------------------------
+
+void ending() {
+  apalis::Handler<Counter> h;
+  auto t = h.call(&Counter::add_slowly, 3);
+  h.post(&Counter::divide, 0);
+  try {
+    h.close();  // completes what was accepted, destroys the Counter, ends the process
+  } catch (const apalis::PostError& error) {
+    std::cout << error.what() << '\n';
+  }
+  std::cout << t.get() << '\n';  // 3: a token outlives its handler
+
+  apalis::Handler<Counter> stuck{{.on_error = [](std::exception_ptr) { /* log it */ }},
+                                 std::in_place};
+  auto hopeless = stuck.call([](Counter&) {
+    for (;;) std::this_thread::sleep_for(1h);
+  });
+  stuck.kill();
+  try {
+    hopeless.get();
+  } catch (const apalis::WorkerDied& error) {
+    std::cout << error.what() << '\n';
+  }
+}
+
+int main() {
+  first_handler();
+  making();
+  tokens();
+  crossing();
+  callables();
+  one_way();
+  several();
+  batches();
+  errors();
+  deaths();
+  threads();
+  backends();
+  ending();
+  std::puts("all as the tutorial says");
+}

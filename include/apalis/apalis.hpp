@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// All of apalis. Each header here also stands alone.
+
+#include <apalis/by_value.hpp>
+#include <apalis/call.hpp>
+#include <apalis/carry.hpp>
+#include <apalis/cpu_count.hpp>
+#include <apalis/error.hpp>
+#include <apalis/gather.hpp>
+#include <apalis/handler.hpp>
+#include <apalis/options.hpp>
+#include <apalis/outcome.hpp>
+#include <apalis/register_exception.hpp>
+#include <apalis/token.hpp>
+#include <apalis/trivially_sendable.hpp>

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What is known of one-way calls that failed since the last drain.
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace apalis::detail::actor {
+
+/// **Threads:** one at a time.
+class PostFailures {
+ public:
+  /// The encoded exception of a failed post. Only the first since the last take() is kept.
+  void note(std::span<const std::byte> bytes);
+
+  /// The first failure, once: for the error hook.
+  [[nodiscard]] bool has_unreported() const noexcept { return unreported_; }
+  [[nodiscard]] std::exception_ptr report(pid_t worker);
+
+  /// Everything since the last take(), as the PostError to throw; null if there was no failure.
+  [[nodiscard]] std::exception_ptr take(std::uint64_t count, pid_t worker, std::string_view name);
+
+ private:
+  [[nodiscard]] std::exception_ptr first(pid_t worker);
+
+  std::unique_ptr<std::byte[]> bytes_;
+  std::size_t size_ = 0;
+  std::exception_ptr decoded_;
+  bool unreported_ = false;
+};
+
+/// what() of any exception.
+[[nodiscard]] std::string describe(const std::exception_ptr& error);
+
+}  // namespace apalis::detail::actor

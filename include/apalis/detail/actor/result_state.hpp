@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The state of a call with its result type: decodes on the token's thread, when first asked.
+
+#include <apalis/detail/actor/node_cache.hpp>
+#include <apalis/detail/actor/state.hpp>
+#include <apalis/detail/wire/codec.hpp>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace apalis::detail::actor {
+
+/// Stands for the result of a call that has none.
+struct NoValue {};
+
+template <class R>
+using stored_t = std::conditional_t<std::is_void_v<R>, NoValue, R>;
+
+/// **Threads:** the token's.
+template <class R>
+class ResultState : public State {
+ public:
+  static void* operator new(std::size_t size) {
+    return size <= node_bytes ? allocate_node() : ::operator new(size, node_alignment);
+  }
+  static void operator delete(void* memory, std::size_t size) noexcept {
+    if (size <= node_bytes) {
+      free_node(memory);
+    } else {
+      ::operator delete(memory, size, node_alignment);
+    }
+  }
+
+  /// The result, once there is an outcome. Throws what the call threw.
+  [[nodiscard]] stored_t<R>& value() {
+    if (!value_) {
+      value_.emplace(decode(bytes()));
+      drop_bytes();
+    }
+    return *value_;
+  }
+
+ protected:
+  virtual stored_t<R> decode(std::span<const std::byte> bytes) {
+    if constexpr (std::is_void_v<R>) {
+      return {};
+    } else {
+      wire::Reader reader{bytes};
+      return wire::decode<R>(reader);
+    }
+  }
+
+ private:
+  std::optional<stored_t<R>> value_;
+};
+
+}  // namespace apalis::detail::actor

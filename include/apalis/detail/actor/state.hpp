@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The state of one call, shared by its token and its link.
+
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/wire/entry.hpp>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <span>
+
+namespace apalis::detail::actor {
+
+/// What a reply is.
+enum class Reply : std::uint8_t { value, exception, cancelled };
+
+/// Everything about a call but its result type. Owned by the token; the link refers to it from
+/// submission to settling. A token that lets go of an unsettled state abandons it to the link.
+class State {
+ public:
+  enum class Phase : std::uint32_t {
+    idle,     // not submitted yet
+    pending,  // in the link's queue
+    early,    // cancelled: the token has its outcome, the link still awaits the reply
+    settled,  // the token's alone
+  };
+  static constexpr std::size_t inline_bytes = 56;
+
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  virtual ~State() {
+    if (link_ != nullptr) link_->release();
+  }
+
+  [[nodiscard]] Phase phase() const noexcept {
+    return phase_.load(std::memory_order_acquire);  // partner: set_phase()
+  }
+  [[nodiscard]] bool has_outcome() const noexcept { return phase() >= Phase::early; }
+  void set_phase(Phase phase) noexcept { phase_.store(phase, std::memory_order_release); }
+
+  /// Keeps a reply of up to inline_bytes, from memory that is readable that far.
+  void store_small(Reply kind, const std::byte* data, std::size_t size) noexcept {
+    kind_ = kind;
+    size_ = size;
+    std::memcpy(inline_, data, inline_bytes);
+  }
+  void store(Reply kind, std::unique_ptr<std::byte[]> data, std::size_t size) noexcept {
+    kind_ = kind;
+    size_ = size;
+    heap_ = std::move(data);
+  }
+  /// A failure of the library's own.
+  void store_error(std::exception_ptr error) noexcept {
+    kind_ = Reply::exception;
+    error_ = std::move(error);
+  }
+
+  void store_cancelled() noexcept { kind_ = Reply::cancelled; }
+  [[nodiscard]] bool was_cancelled() const noexcept { return kind_ == Reply::cancelled; }
+
+  /// The encoded result. Throws what the call threw, or why it has none.
+  [[nodiscard]] std::span<const std::byte> bytes() {
+    if (kind_ != Reply::value) [[unlikely]]
+      std::rethrow_exception(error());
+    return {heap_ ? heap_.get() : inline_, size_};
+  }
+  void drop_bytes() noexcept { heap_.reset(); }
+
+  /// What the call threw; null for a value.
+  [[nodiscard]] std::exception_ptr error();
+
+  [[nodiscard]] Link* link() const noexcept { return link_; }
+  /// Before submission. Keeps the link's memory for as long as this state lives.
+  void attach(Link& link) noexcept {
+    link.retain();
+    link_ = &link;
+  }
+
+  // The link's, under its lock, while pending or early.
+  State* next = nullptr;
+  const wire::Entry* entry = nullptr;  // what was called, for messages
+  std::uint32_t position = 0;          // of the request's last unit
+  bool abandoned = false;              // no token any more: delete it when the reply comes
+
+ protected:
+  State() noexcept = default;
+
+ private:
+  // First cache line: what every call touches.
+  std::atomic<Phase> phase_{Phase::idle};
+  Reply kind_ = Reply::value;
+  std::size_t size_ = 0;
+  Link* link_ = nullptr;
+  std::unique_ptr<std::byte[]> heap_;
+  std::exception_ptr error_;
+  alignas(8) std::byte inline_[inline_bytes];
+};
+
+}  // namespace apalis::detail::actor

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The child's side of a link: takes requests in order, runs them on its object, replies.
+
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/protocol.hpp>
+#include <apalis/detail/channel/doorbell.hpp>
+#include <apalis/detail/channel/receiver.hpp>
+#include <apalis/detail/channel/region.hpp>
+#include <apalis/detail/channel/sender.hpp>
+#include <apalis/detail/channel/wait_policy.hpp>
+#include <apalis/detail/process/launcher.hpp>
+#include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/entry.hpp>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace apalis::detail::actor {
+
+/// **Owns** the object, from the first message on, and this side's ends of both lanes.
+/// **Threads:** the child's main thread.
+/// **Blocks:** while there are no requests, and while the reply lane is full.
+/// **Peer death:** the kernel ends this process; see sys::watch_parent.
+/// **Peer:** the parent's bytes are trusted: they come from the same program.
+class Worker final : public process::ChildBody {
+ public:
+  Worker(channel::Region& region, std::uint32_t slice, Maker& maker);
+
+  void run() override;
+
+ private:
+  void make_object();
+  void wait_for_request();
+  [[nodiscard]] bool serve();  // one request; false after close
+  [[nodiscard]] std::span<const std::byte> whole_message(channel::Arrival& arrival);
+  [[nodiscard]] bool begin(const channel::Arrival& arrival);
+  [[nodiscard]] bool has_orders(const channel::Arrival& arrival);
+  void run_call(std::span<const std::byte> message);
+  void run_post(std::span<const std::byte> message);
+  void invoke(std::span<const std::byte> message);
+  void note_post_failure(std::string_view where);
+  void reply(Answer answer, const wire::Buffer& bytes);
+  void send(Answer answer, const wire::Buffer& bytes);
+  void reply_count();
+  template <class Try>
+  void send_when_possible(Try try_send);
+  template <class Ready>
+  void sleep_unless(Ready ready);
+
+  channel::Region& region_;
+  std::uint32_t slice_;
+  Maker& maker_;
+  channel::SliceView view_;
+  channel::Receiver receiver_;
+  channel::Sender sender_;
+  channel::Doorbell own_bell_;
+  channel::Doorbell parent_bell_;
+  channel::Occupancy occupancy_;
+  void* object_ = nullptr;
+  wire::Buffer construction_error_;  // the encoded exception, if making the object threw
+  bool broken_ = false;
+  wire::Buffer result_;
+  wire::Buffer gathered_;            // pieces of a large request
+  int breaths_ = 1;  // how long to stay away from the ring when it is empty
+  int run_ = 0;      // requests since it was empty
+  std::uint32_t cancels_seen_ = 0;
+  std::uint32_t marks_possible_ = 0;  // requests that may have been marked before we saw the count
+  std::uint64_t failed_posts_ = 0;   // since the last drain
+};
+
+}  // namespace apalis::detail::actor

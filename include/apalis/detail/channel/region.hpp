@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The one shared mapping of a process, cut into slices: a handler adds no mapping, so the
+// thousandth fork costs what the first one did.
+
+#include <apalis/detail/channel/layout.hpp>
+#include <apalis/detail/channel/wait_policy.hpp>
+#include <apalis/detail/sys/memory.hpp>
+#include <apalis/detail/sys/per_process.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace apalis::detail::channel {
+
+/// **Owns** the reservation and, in this process's private memory, the list of free slices.
+/// **Threads:** acquire and release under the fork lock, the rest from any.
+/// **Fork:** a child keeps the mapping, hides all but its slice (isolate()), and makes a region of
+/// its own if it needs one.
+/// **Throws** SystemError: no memory, no address space.
+class Region {
+ public:
+  /// This process's region, made at first use.
+  [[nodiscard]] static Region& of_this_process(const sys::ForkLock& held);
+
+  explicit Region(std::size_t slices);
+
+  /// A zeroed slice whose control page and first page of each ring are backed (all of it where
+  /// pages can't be backed on demand).
+  [[nodiscard]] std::uint32_t acquire(const sys::ForkLock& held);
+  void release(std::uint32_t slice, const sys::ForkLock& held) noexcept;
+
+  [[nodiscard]] std::byte* base(std::uint32_t slice) const noexcept {
+    return memory_.data() + header_bytes + slice * slice_bytes;
+  }
+  [[nodiscard]] RegionHeader& header() const noexcept { return *header_; }
+  [[nodiscard]] Occupancy occupancy() const noexcept {
+    return {header_->awake.children, cores_, breath_};
+  }
+  [[nodiscard]] bool heavy_barriers() const noexcept { return heavy_; }
+  [[nodiscard]] bool backs_on_demand() const noexcept { return memory_.backs_on_demand(); }
+
+  /// In a child: makes every other slice inaccessible.
+  void isolate(std::uint32_t slice) const noexcept;
+
+ private:
+  static constexpr std::size_t header_bytes = slice_bytes;  // keeps slices aligned
+
+  sys::SharedMemory memory_;
+  RegionHeader* header_;
+  std::size_t slices_;
+  std::uint32_t fresh_ = 0;           // slices from here on were never used
+  std::vector<std::uint32_t> free_;  // used before, zeroed again
+  int cores_;
+  int breath_;
+  bool heavy_;
+};
+
+/// A slice held: returned to its region on destruction, in the process that acquired it.
+class Slice {
+ public:
+  Slice(Region& region, const sys::ForkLock& held)
+      : region_(&region), index_(region.acquire(held)) {}
+  Slice(const Slice&) = delete;
+  Slice& operator=(const Slice&) = delete;
+  ~Slice() { reset(); }
+
+  void reset() noexcept {
+    if (region_ == nullptr) return;
+    const auto held = sys::lock_forks();
+    std::exchange(region_, nullptr)->release(index_, held);
+  }
+
+  [[nodiscard]] Region& region() const noexcept { return *region_; }
+  [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+  [[nodiscard]] std::byte* base() const noexcept { return region_->base(index_); }
+
+ private:
+  Region* region_;
+  std::uint32_t index_;
+};
+
+}  // namespace apalis::detail::channel

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How to wait for a peer: spin where a core is free, yield where workers and waiters fill the
+// cores, then sleep.
+
+#include <apalis/detail/core/cpu_relax.hpp>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace apalis::detail::channel {
+
+/// Turns of a spin loop that take about 100 ns here: `pause` is 10 ns on some cores, 45 on others.
+[[nodiscard]] int measure_breath() noexcept;
+
+/// How many of this region's children are awake against the cores there are: a hint.
+class Occupancy {
+ public:
+  Occupancy(std::atomic<std::int32_t>& awake, int cores, int breath) noexcept
+      : awake_(&awake), cores_(cores), breath_(breath) {}
+
+  /// Stays away from the peer's cache line for some `count` × 100 ns. In a burst, whoever looks
+  /// again at once makes both sides fight for the line of every single message; a moment later
+  /// several have come for the price of one.
+  void breathe(int count) const noexcept {
+    if (!crowded())
+      for (int turns = count * breath_; turns > 0; --turns) cpu_relax();
+  }
+
+  /// Whether the awake children and the one parent thread that drives them exceed the cores.
+  [[nodiscard]] bool crowded() const noexcept {
+    return awake_->load(std::memory_order_relaxed) + 1 > cores_;
+  }
+  void wake() const noexcept { awake_->fetch_add(1, std::memory_order_relaxed); }
+  void sleep() const noexcept { awake_->fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::int32_t>* awake_;
+  int cores_;
+  int breath_;
+};
+
+/// One wait, from its first look to falling asleep.
+class Patience {
+ public:
+  explicit Patience(Occupancy occupancy) noexcept
+      : occupancy_(occupancy), eager_turns_(occupancy.crowded() ? 0 : most_eager_turns) {}
+
+  /// Passes a moment. False once it is time to sleep.
+  [[nodiscard]] bool pass() noexcept {
+    if (eager_turns_ > 0) [[likely]] {
+      --eager_turns_;
+      cpu_relax();
+      return true;
+    }
+    return pass_slowly();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static constexpr int most_eager_turns = 64;  // the reply to a null call comes within these
+  // From here on a yield's 0.15 µs is a small part of the wait, and whoever else needs this core
+  // gets it, be it a process that we know nothing of.
+  static constexpr std::chrono::microseconds spin_limit{4};
+  static constexpr std::chrono::microseconds yield_limit{200};
+
+  bool pass_slowly() noexcept;
+
+  Occupancy occupancy_;
+  int eager_turns_;
+  Clock::time_point start_{};
+};
+
+}  // namespace apalis::detail::channel

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Cores that this process may use.
+
+#include <sys/types.h>
+
+namespace apalis::detail::sys {
+
+/// Cores allowed by affinity and by cgroup v1/v2 quotas of this and all enclosing groups, rounded
+/// up, at least 1. Reads files: microseconds. What can't be read does not limit.
+[[nodiscard]] int usable_cores();
+
+/// Cores in the affinity mask alone: one system call.
+[[nodiscard]] int allowed_cores() noexcept;
+
+/// Pins a process (0: the calling thread). Returns 0 or an errno.
+[[nodiscard]] int pin(pid_t pid, int cpu) noexcept;
+
+/// Lets another runnable thread use this core.
+void yield_core() noexcept;
+
+}  // namespace apalis::detail::sys

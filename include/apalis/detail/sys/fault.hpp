@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The seam where tests make system calls fail: every wrapper of this room asks the hook first.
+//
+//   sys::set_fault_hook([](sys::Call c) noexcept { return c == sys::Call::fork ? EAGAIN : 0; });
+
+namespace apalis::detail::sys {
+
+/// The system calls that a test can refuse, by what they are for.
+enum class Call {
+  memfd_create,
+  ftruncate,
+  seal,
+  mmap,
+  back,     // giving pages to shared memory: MADV_POPULATE_WRITE or fallocate
+  discard,  // MADV_REMOVE
+  hide,     // mprotect(PROT_NONE)
+  fork,
+  pidfd_open,
+  pipe,
+  watch_parent,  // the child's open, fcntl and prctl calls on the parent's pipe
+  set_affinity,
+  membarrier,
+};
+
+/// Returns 0 to let the call through, or the errno to fail with.
+using FaultHook = int (*)(Call) noexcept;
+
+/// Installs `hook` (null: none) and returns the one before. **Threads:** any; meant for tests.
+FaultHook set_fault_hook(FaultHook hook) noexcept;
+
+/// The errno that the hook wants `call` to fail with, 0 without a hook.
+[[nodiscard]] int injected_fault(Call call) noexcept;
+
+}  // namespace apalis::detail::sys

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Children end with their parent, even while they spin: the parent alone holds the write end of a
+// pipe; in each child, the read end raises SIGKILL when that last writer is gone.
+//
+// Why not PR_SET_PDEATHSIG: it fires when the forking *thread* ends.
+
+#include <sys/types.h>
+
+#include <apalis/detail/sys/per_process.hpp>
+
+namespace apalis::detail::sys {
+
+/// The write end, one for the process, made at first use. Throws SystemError.
+[[nodiscard]] int parent_pipe(const ForkLock&);
+
+/// In a child just forked, before anything else: arms the watch on `pipe` (the parent's write end,
+/// inherited) and closes the inherited descriptor. False where the kernel refuses (no /proc): the
+/// child then relies on parent_is_gone(). Does not return if the parent has died meanwhile.
+bool watch_parent(int pipe, pid_t parent) noexcept;
+
+/// Whether the process that forked this one has ended.
+[[nodiscard]] bool parent_is_gone(pid_t parent) noexcept;
+
+}  // namespace apalis::detail::sys

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// State that each process has for itself: a fork starts with a fresh one.
+
+#include <apalis/detail/sys/process_stamp.hpp>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+namespace apalis::detail::sys {
+
+/// One T per process, made at first use and never destroyed, so that static objects may use it
+/// until the very end. A forked process leaves its parent's T untouched (its mutexes may have been
+/// locked by threads that do not exist there) and makes its own.
+/// **Threads:** any.
+template <class T>
+class PerProcess {
+ public:
+  constexpr PerProcess() noexcept = default;
+  PerProcess(const PerProcess&) = delete;
+  PerProcess& operator=(const PerProcess&) = delete;
+
+  [[nodiscard]] T& get() {
+    const auto stamp = process_stamp();
+    Node* node = current_.load(std::memory_order_acquire);  // partner: the exchange below
+    while (node == nullptr || node->stamp != stamp) {
+      auto fresh = std::make_unique<Node>(stamp);
+      if (current_.compare_exchange_strong(node, fresh.get(), std::memory_order_acq_rel)) {
+        node = fresh.release();
+      }
+    }
+    return node->value;
+  }
+
+ private:
+  struct Node {
+    explicit Node(std::uint64_t s) : stamp(s) {}
+    std::uint64_t stamp;
+    T value{};
+  };
+  std::atomic<Node*> current_{nullptr};
+};
+
+/// Held while this library forks and while it changes what a fork must find consistent (slices,
+/// the module cache, the parent's pipe). The forking thread holds it, so its child may release it.
+using ForkLock = std::unique_lock<std::mutex>;
+[[nodiscard]] ForkLock lock_forks();
+
+}  // namespace apalis::detail::sys

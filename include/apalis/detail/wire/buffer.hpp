@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Growable bytes that a message is encoded into; small messages never touch the heap.
+//
+//   Buffer buffer;
+//   buffer.append_size(text.size());
+//   buffer.append(text.data(), text.size());
+//   send(buffer.bytes());
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace apalis::detail::wire {
+
+/// **Owns** its bytes: the first 128 in place, more on the heap. data() is 64-byte aligned, so that
+///   what is aligned relative to the start is aligned in memory, here and at the receiver.
+/// **Threads** one at a time.
+/// **Fork** a copy of the memory is a valid Buffer.
+/// **Blocks** never.
+/// **Throws** std::bad_alloc from whatever appends; the bytes appended before stay.
+class Buffer {
+ public:
+  static constexpr std::size_t alignment = 64;
+  static constexpr std::size_t inline_capacity = 128;
+
+  Buffer() noexcept : data_(inline_) {}
+  Buffer(Buffer&& other) noexcept : data_(inline_) { take(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    if (this != &other) {
+      release();
+      take(other);
+    }
+    return *this;
+  }
+  ~Buffer() { release(); }
+
+  /// Appends n bytes of no particular value and returns where they are. Growing moves the data.
+  [[nodiscard]] std::byte* grow(std::size_t n) {
+    if (n > capacity_ - size_) [[unlikely]]
+      make_room(n);
+    std::byte* const at = data_ + size_;
+    size_ += n;
+    return at;
+  }
+  void append(const void* bytes, std::size_t n) {
+    std::byte* const at = grow(n);
+    if (n != 0) std::memcpy(at, bytes, n);
+  }
+  /// One byte for a size below 255, nine for others.
+  void append_size(std::uint64_t n) {
+    if (n < 0xff) [[likely]] {
+      *grow(1) = static_cast<std::byte>(n);
+    } else {
+      std::byte* const at = grow(1 + sizeof n);
+      at[0] = std::byte{0xff};
+      std::memcpy(at + 1, &n, sizeof n);
+    }
+  }
+  /// Appends zeros until size() is a multiple of a power of two of at most 64.
+  void align(std::size_t to) {
+    const std::size_t padding = (0 - size_) & (to - 1);
+    if (padding != 0) std::memset(grow(padding), 0, padding);
+  }
+
+  /// Forgets the bytes from size on; size <= size().
+  void truncate(std::size_t size) noexcept { size_ = size; }
+  void clear() noexcept { size_ = 0; }
+  void reserve(std::size_t capacity) {
+    if (capacity > capacity_) make_room(capacity - size_);
+  }
+  /// Gives heap memory beyond keep_capacity back, as far as size() allows.
+  void shrink(std::size_t keep_capacity);
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::byte* data() noexcept { return data_; }
+  [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+
+ private:
+  void make_room(std::size_t n);       // for n bytes behind size_
+  void move_to(std::size_t capacity);  // of at least size_
+  void take(Buffer& other) noexcept;   // into an empty *this; leaves other empty
+  void release() noexcept;             // the heap memory if there is any
+
+  std::byte* data_;  // inline_ or heap memory
+  std::size_t size_ = 0;
+  std::size_t capacity_ = inline_capacity;
+  alignas(alignment) std::byte inline_[inline_capacity];
+};
+
+}  // namespace apalis::detail::wire

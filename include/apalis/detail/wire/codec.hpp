@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A value as bytes and back.
+//
+//   encode(buffer, std::string("hi"));
+//   const auto text = decode<std::string>(reader);
+//   const auto numbers = decode<std::span<const double>>(reader);   // in place, no copy
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "apalis/detail/wire/archive.hpp"
+#include "apalis/detail/wire/buffer.hpp"
+#include "apalis/detail/wire/reader.hpp"
+#include "apalis/detail/wire/sendable.hpp"
+
+namespace apalis::detail::wire {
+
+/// Types that are decoded as a view of the message: std::span<const T> and std::string_view.
+template <class T>
+struct Borrowed {
+  static constexpr bool value = false;
+};
+template <class T, std::size_t extent>
+requires(bytes_copyable<T> &&
+         alignof(T) <= Buffer::alignment) struct Borrowed<std::span<const T, extent>> {
+  static constexpr bool value = true;
+  using Element = T;
+};
+template <class T, class Traits>
+struct Borrowed<std::basic_string_view<T, Traits>> {
+  static constexpr bool value = true;
+  using Element = T;
+};
+template <class T>
+concept borrowed = Borrowed<T>::value;
+
+template <class T>
+inline constexpr bool is_byte_string = false;
+template <class Traits, class A>
+inline constexpr bool is_byte_string<std::basic_string<char, Traits, A>> = true;
+
+template <class T>
+inline constexpr bool is_block_vector = false;
+template <class T, class A>
+inline constexpr bool is_block_vector<std::vector<T, A>> =
+    bytes_copyable<T>&& std::copy_constructible<T> && !std::is_same_v<T, bool> &&
+    alignof(T) <= Buffer::alignment;
+
+/// The alignment, relative to the start of the message, that T's encoding relies on.
+template <class T>
+consteval std::size_t encoded_alignment() {
+  if constexpr (borrowed<T>) {
+    return alignof(typename Borrowed<T>::Element);
+  } else if constexpr (is_block_vector<T>) {
+    return alignof(typename T::value_type);
+  } else {
+    return 1;
+  }
+}
+
+/// Count, padding, the elements' bytes.
+template <class T>
+void encode_block(Buffer& buffer, const T* elements, std::size_t count) {
+  buffer.append_size(count);
+  buffer.align(alignof(T));
+  buffer.append(elements, count * sizeof(T));
+}
+
+template <class T>
+std::span<const T> decode_block(Reader& reader) {
+  const std::size_t count = reader.read_count(sizeof(T));
+  reader.align(alignof(T));
+  const std::span<const std::byte> bytes = reader.take(count * sizeof(T));
+  // Copying the bytes into the message made the objects (P0593): T is trivially copyable.
+  return {reinterpret_cast<const T*>(bytes.data()), count};
+}
+
+template <class T>
+void encode_archived(Buffer& buffer, const T& value) {
+  OutputArchive archive(buffer);
+  archive(value);
+  archive.finish();
+}
+
+template <class T>
+T decode_constructed(InputArchive& archive) {
+  // cereal constructs in raw memory; what it left half done when it threw is its own to clean up.
+  alignas(T) std::byte memory[sizeof(T)];
+  cereal::memory_detail::LoadAndConstructLoadWrapper<InputArchive, T> wrapper(
+      reinterpret_cast<T*>(memory));
+  archive(wrapper);
+  T& object = *wrapper.construct.ptr();
+  const std::unique_ptr<T, void (*)(T*)> destroy(&object, [](T* t) { std::destroy_at(t); });
+  archive.finish();
+  return std::move(object);
+}
+
+template <class T>
+T decode_archived(Reader& reader) {
+  try {
+    InputArchive archive(reader);
+    if constexpr (has_load_and_construct<T>) {
+      return decode_constructed<T>(archive);
+    } else {
+      T value{};
+      archive(value);
+      archive.finish();
+      return value;
+    }
+  } catch (const cereal::Exception& e) {
+    throw Malformed(std::string("malformed message: ") + e.what());
+  }
+}
+
+template <class T>
+void encode(Buffer& buffer, const T& value) {
+  if constexpr (borrowed<T>) {
+    encode_block(buffer, value.data(), value.size());
+  } else if constexpr (bytes_copyable<T>) {
+    std::memcpy(buffer.grow(sizeof(T)), std::addressof(value), sizeof(T));
+  } else if constexpr (is_byte_string<T>) {
+    buffer.append_size(value.size());
+    buffer.append(value.data(), value.size());
+  } else if constexpr (is_block_vector<T>) {
+    encode_block(buffer, value.data(), value.size());
+  } else {
+    encode_archived(buffer, value);
+  }
+}
+
+template <class T>
+T decode(Reader& reader) {
+  if constexpr (borrowed<T>) {
+    using Element = typename Borrowed<T>::Element;
+    const std::span<const Element> block = decode_block<Element>(reader);
+    if constexpr (requires { T::extent; }) {
+      if (T::extent != std::dynamic_extent && T::extent != block.size())
+        throw_impossible_count(block.size(), reader.remaining());
+      return T(block.data(), block.size());
+    } else {
+      return T(block.data(), block.size());
+    }
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return *reader.take(1).data() != std::byte{0};  // any other value than 0 and 1 is no bool
+  } else if constexpr (bytes_copyable<T>) {
+    struct Bytes {
+      alignas(T) std::byte bytes[sizeof(T)];
+    } copy;
+    reader.read(copy.bytes, sizeof(T));
+    return std::bit_cast<T>(copy);
+  } else if constexpr (is_byte_string<T>) {
+    const std::span<const std::byte> bytes = reader.take(reader.read_count(1));
+    return T(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  } else if constexpr (is_block_vector<T>) {
+    const auto block = decode_block<typename T::value_type>(reader);
+    return T(block.begin(), block.end());
+  } else {
+    return decode_archived<T>(reader);
+  }
+}
+
+}  // namespace apalis::detail::wire

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How one parameter and one result of a call cross, and which do not.
+//
+//   void f(const std::string& name, std::span<const double> xs, int k);
+//   // decoded as           std::string, std::span<const double>, int
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "apalis/detail/wire/codec.hpp"
+#include "apalis/detail/wire/refusal.hpp"
+
+namespace apalis::detail::wire {
+
+template <class T>
+inline constexpr bool is_span = false;
+template <class T, std::size_t n>
+inline constexpr bool is_span<std::span<T, n>> = true;
+
+template <class T>
+inline constexpr bool is_mutable_span = false;
+template <class T, std::size_t n>
+inline constexpr bool is_mutable_span<std::span<T, n>> = !std::is_const_v<T>;
+
+template <class T>
+inline constexpr bool is_string_view = false;
+template <class C, class Traits>
+inline constexpr bool is_string_view<std::basic_string_view<C, Traits>> = true;
+
+template <class T>
+inline constexpr bool is_view = is_span<T> || is_string_view<T>;
+
+template <class T>
+inline constexpr bool is_pointer_like =
+    std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>;
+
+/// What the callable is handed in the worker for a parameter declared as P.
+template <class P>
+using Decoded = std::remove_cvref_t<P>;
+
+/// What an argument is sent as when the callable does not declare its parameter's type.
+template <class Argument>
+using GenericArgument =
+    std::conditional_t<std::is_same_v<std::decay_t<Argument>, const char*> ||
+                           std::is_same_v<std::decay_t<Argument>, char*>,
+                       std::string, std::decay_t<Argument>>;
+
+/// Refuses a T that can't cross, in the words that fit why.
+template <bool aloud, class T>
+consteval bool refuse_value() {
+  using Bad = Culprit<T>;
+  if constexpr (is_pointer_like<Bad>) {
+    return refuse<aloud, PointerInside<Bad>>();
+  } else if constexpr (is_view<Bad>) {
+    return refuse<aloud, ViewInside<Bad>>();
+  } else if constexpr (std::is_abstract_v<Bad>) {
+    return refuse<aloud, AbstractValue<Bad>>();
+  } else if constexpr (sendable<Bad>) {
+    return refuse<aloud, ElementWithoutDefaultConstructor<Bad>>();
+  } else if constexpr (has_cereal_functions<Bad>) {
+    if constexpr (cereal::traits::is_output_serializable<Bad, OutputArchive>::value &&
+                  !std::default_initializable<Bad>) {
+      return refuse<aloud, NoDefaultConstructor<Bad>>();
+    } else {
+      return refuse<aloud, NoSerialisation<Bad>>();
+    }
+  } else if constexpr (std::is_aggregate_v<Bad> && std::is_trivially_copyable_v<Bad> &&
+                       !std::is_union_v<Bad>) {
+    if constexpr (std::is_same_v<Fields<Bad>, TypeList<Opaque>>) {
+      return refuse<aloud, OpaqueAggregate<Bad>>();
+    } else {
+      return refuse<aloud, UnsendableField<Bad, typename FirstBadField<Fields<Bad>>::type>>();
+    }
+  } else {
+    return refuse<aloud, NoSerialisation<Bad>>();
+  }
+}
+
+/// A value of type T can be made from the bytes of another.
+template <class T>
+concept sendable_value = sendable<T> && std::move_constructible<T>;
+
+template <bool aloud, class T>
+consteval bool can_cross() {
+  if constexpr (sendable_value<T>) {
+    return true;
+  } else {
+    return refuse_value<aloud, T>();
+  }
+}
+
+/// May a callable declare a parameter as P?
+template <bool aloud, class P>
+consteval bool can_be_parameter() {
+  using T = Decoded<P>;
+  if constexpr (is_mutable_span<T>) {
+    return refuse<aloud, MutableSpanParameter<P>>();
+  } else if constexpr (std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>) {
+    return refuse<aloud, MutableReferenceParameter<P>>();
+  } else if constexpr (borrowed<T>) {
+    return true;
+  } else if constexpr (is_span<T>) {
+    return refuse<aloud, SpanOfUnsendable<P>>();
+  } else if constexpr (is_pointer_like<T>) {
+    return refuse<aloud, PointerParameter<P>>();
+  } else {
+    return can_cross<aloud, T>();
+  }
+}
+
+/// A parameter that must be made from the argument before it can be encoded.
+template <class P, class Argument>
+inline constexpr bool needs_conversion =
+    !std::is_same_v<Decoded<P>, std::remove_cvref_t<Argument>> ||
+    !std::copy_constructible<Decoded<P>>;
+
+/// May an Argument be passed for a parameter declared as P?
+template <bool aloud, class P, class Argument>
+consteval bool can_pass() {
+  using T = Decoded<P>;
+  using From = std::remove_cvref_t<Argument>;
+  if constexpr (!std::is_same_v<T, From> && std::is_polymorphic_v<T> &&
+                std::is_base_of_v<T, From>) {
+    return refuse<aloud, Sliced<From, T>>();
+  } else if constexpr (needs_conversion<P, Argument> && !std::is_convertible_v<Argument, T> &&
+                       !(borrowed<T> && std::is_constructible_v<T, Argument&>)) {
+    return refuse<aloud, NotConvertible<Argument, P>>();
+  } else {
+    return true;
+  }
+}
+
+/// May R be returned from a worker?
+template <bool aloud, class R>
+consteval bool can_be_result() {
+  using T = std::remove_cvref_t<R>;
+  if constexpr (std::is_void_v<R>) {
+    return true;
+  } else if constexpr (is_pointer_like<T>) {
+    return refuse<aloud, PointerResult<R>>();
+  } else if constexpr (is_view<T>) {
+    return refuse<aloud, ViewResult<R>>();
+  } else if constexpr (std::is_lvalue_reference_v<R> && !std::is_const_v<std::remove_reference_t<R>>) {
+    return refuse<aloud, MutableReferenceResult<R>>();
+  } else {
+    return can_cross<aloud, T>();
+  }
+}
+
+/// Calls `use` with the argument as the parameter's type, made only where it is another one.
+template <class P, class Argument, class Use>
+void with_converted(Argument&& argument, Use&& use) {
+  using T = Decoded<P>;
+  if constexpr (!needs_conversion<P, Argument>) {
+    use(std::as_const(argument));
+  } else if constexpr (borrowed<T>) {
+    use(static_cast<const T&>(T(argument)));
+  } else {
+    use(static_cast<const T&>(static_cast<T>(std::forward<Argument>(argument))));
+  }
+}
+
+/// Bytes that a parameter takes in every call; 0 if that depends on the argument.
+template <class P>
+inline constexpr std::size_t fixed_size =
+    bytes_copyable<Decoded<P>> && !borrowed<Decoded<P>> ? sizeof(Decoded<P>) : 0;
+
+}  // namespace apalis::detail::wire

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Bounds-checked cursor over the bytes of a message, which may be anything a peer could write.
+//
+//   Reader reader(message);
+//   std::string text(reinterpret_cast<const char*>(…), …);   // see codec.hpp
+//   const std::span<const std::byte> body = reader.take(reader.read_size());
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "apalis/error.hpp"
+
+namespace apalis::detail::wire {
+
+/// The bytes of a message do not say what they should.
+class Malformed : public Error {
+ public:
+  using Error::Error;
+};
+
+[[noreturn]] void throw_truncated(std::size_t wanted, std::size_t remaining);
+[[noreturn]] void throw_impossible_count(std::uint64_t count, std::size_t remaining);
+
+/// **Owns** nothing: the bytes must outlive it, and what take() returns.
+/// **Throws** Malformed from whatever reads; the position is then unspecified.
+/// align() counts from the start of the bytes, which is 64-byte aligned in a whole message.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) noexcept
+      : begin_(bytes.data()), at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+
+  void read(void* into, std::size_t n) {
+    const std::byte* const from = advance(n);
+    if (n != 0) std::memcpy(into, from, n);
+  }
+  [[nodiscard]] std::uint64_t read_size() {
+    const auto first = std::to_integer<std::uint8_t>(*advance(1));
+    if (first != 0xff) [[likely]]
+      return first;
+    std::uint64_t size;
+    std::memcpy(&size, advance(sizeof size), sizeof size);
+    return size;
+  }
+  /// A count of elements of at least `bytes_each` bytes. Checked against what is left, so that no
+  /// number on the wire can ask for more memory than the message itself took.
+  [[nodiscard]] std::size_t read_count(std::size_t bytes_each) {
+    const std::uint64_t count = read_size();
+    if (count > remaining() / bytes_each) [[unlikely]]
+      throw_impossible_count(count, remaining());
+    return static_cast<std::size_t>(count);
+  }
+  [[nodiscard]] std::span<const std::byte> take(std::size_t n) { return {advance(n), n}; }
+  /// Skips what Buffer::align put there.
+  void align(std::size_t to) { advance((0 - position()) & (to - 1)); }
+
+  [[nodiscard]] std::size_t remaining() const noexcept {
+    return static_cast<std::size_t>(end_ - at_);
+  }
+  [[nodiscard]] std::size_t position() const noexcept {
+    return static_cast<std::size_t>(at_ - begin_);
+  }
+
+ private:
+  const std::byte* advance(std::size_t n) {
+    if (n > remaining()) [[unlikely]]
+      throw_truncated(n, remaining());
+    const std::byte* const from = at_;
+    at_ += n;
+    return from;
+  }
+
+  const std::byte* begin_;
+  const std::byte* at_;
+  const std::byte* end_;
+};
+
+}  // namespace apalis::detail::wire

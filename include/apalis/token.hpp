@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The future of one call.
+//
+//   apalis::Token<int> t = h.call(&Counter::add, 5);
+//   const int& sum = t.get();                      // waits; repeatable
+//   int moved = h.call(&Counter::add, 1).get();    // from an rvalue the result is moved out
+//   if (const int* now = t.try_get()) use(*now);   // never waits
+
+#include <apalis/detail/actor/result_state.hpp>
+#include <apalis/error.hpp>
+#include <chrono>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace apalis {
+
+namespace detail::actor {
+struct TokenAccess;
+}
+
+/// The result that a call will have, or the exception that it threw.
+///
+/// **Owns** the result once it is there. A token may outlive its handler. Dropping one discards
+/// the result; it neither waits nor leaks.
+/// **Threads:** one at a time; different tokens of one handler on different threads.
+/// **Fork:** works only in the process that made the call.
+/// **Blocks:** get(), operator(), wait(): until the call has ended. wait_for(): up to its limit.
+/// The rest never.
+/// **Peer death:** get() throws WorkerDied; a waiting thread learns of it within 5 ms.
+/// **Throws:** get(), operator() and try_get() throw what the call threw (see RemoteError), or
+/// Cancelled or WorkerDied; every function throws Error on an empty token.
+template <class R>
+class [[nodiscard]] Token {
+ public:
+  using value_type = R;
+
+  Token() noexcept = default;
+  Token(Token&&) noexcept = default;
+  Token& operator=(Token&&) noexcept = default;
+
+  /// False for a token that was default constructed, moved from, or whose result was moved out.
+  [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+
+  /// Waits, then gives the result, which lives with the token.
+  decltype(auto) get() & {
+    await();
+    if constexpr (std::is_void_v<R>) {
+      (void)state_->value();
+    } else {
+      return static_cast<const R&>(state_->value());
+    }
+  }
+
+  /// Waits, then moves the result out; the token is empty afterwards.
+  R get() && {
+    await();
+    const State state = std::move(state_);
+    if constexpr (std::is_void_v<R>) {
+      (void)state->value();
+    } else {
+      return std::move(state->value());
+    }
+  }
+
+  decltype(auto) operator()() & { return get(); }
+  R operator()() && { return std::move(*this).get(); }
+
+  /// Whether get() would return or throw at once.
+  [[nodiscard]] bool ready() {
+    if (!checked().has_outcome()) link_here().poll();
+    return state_->has_outcome();
+  }
+
+  void wait() { await(); }
+
+  /// True if there is an outcome, false if the time ran out first.
+  template <class Rep, class Period>
+  bool wait_for(std::chrono::duration<Rep, Period> limit) {
+    if (checked().has_outcome()) return true;
+    return link_here().wait(*state_, deadline_after(limit));
+  }
+
+  /// The result if it is there, else null. For Token<void>: whether the call has ended.
+  [[nodiscard]] auto try_get() -> std::conditional_t<std::is_void_v<R>, bool, const R*> {
+    const bool there = ready();
+    if constexpr (std::is_void_v<R>) {
+      if (there) (void)state_->value();
+      return there;
+    } else {
+      return there ? &state_->value() : nullptr;
+    }
+  }
+
+  /// Drops the call if it has not begun: true, and get() throws Cancelled. False if it has begun
+  /// or ended, which is not undone.
+  bool cancel() { return !checked().has_outcome() && link_here().cancel(*state_); }
+
+ private:
+  friend struct detail::actor::TokenAccess;
+  using ResultState = detail::actor::ResultState<R>;
+
+  struct Abandon {
+    void operator()(ResultState* state) const noexcept {
+      if (state->phase() == detail::actor::State::Phase::settled) {
+        delete state;
+      } else if (state->link()->is_here()) {
+        state->link()->abandon(*state);
+      }  // else: a fork's copy, which no reply will ever reach
+    }
+  };
+  using State = std::unique_ptr<ResultState, Abandon>;
+
+  explicit Token(ResultState* submitted) noexcept : state_(submitted) {}
+
+  template <class Rep, class Period>
+  static detail::actor::Deadline deadline_after(std::chrono::duration<Rep, Period> limit) {
+    using detail::actor::Clock;
+    const auto now = Clock::now();
+    // Compared in floating point: hours::max() does not fit the clock's own unit.
+    if (std::chrono::duration<double>(limit) >=
+        std::chrono::duration<double>(detail::actor::no_deadline - now))
+      return detail::actor::no_deadline;
+    return now + std::chrono::ceil<Clock::duration>(limit);
+  }
+
+  ResultState& checked() const {
+    if (state_ == nullptr) [[unlikely]]
+      throw Error("apalis: this token is empty: its result was moved out, or it was moved from");
+    return *state_;
+  }
+  detail::actor::Link& link_here() const {
+    detail::actor::Link& link = *state_->link();
+    if (!link.is_here()) [[unlikely]]
+      throw Error("apalis: this token belongs to the process that made the call, not to its fork");
+    return link;
+  }
+  void await() const {
+    if (!checked().has_outcome()) link_here().wait(*state_, detail::actor::no_deadline);
+  }
+
+  State state_;
+};
+
+/// For the library's other rooms: a user never needs the state.
+struct detail::actor::TokenAccess {
+  template <class R>
+  static Token<R> make(ResultState<R>* submitted) noexcept {
+    return Token<R>{submitted};
+  }
+  template <class R>
+  static State* state(const Token<R>& token) {
+    return &token.checked();
+  }
+};
+
+}  // namespace apalis

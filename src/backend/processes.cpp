@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/core.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <apalis/backend/processes.hpp>
+#include <apalis/detail/actor/worker.hpp>
+#include <apalis/detail/process/launcher.hpp>
+#include <apalis/error.hpp>
+#include <cstring>
+
+namespace apalis::detail::backend {
+namespace {
+
+using actor::Clock;
+using actor::describe;
+using actor::no_deadline;
+using actor::Reply;
+using actor::Worker;
+using std::chrono::milliseconds;
+
+constexpr milliseconds look_interval{5};  // at the worker's health, while waiting for it
+constexpr std::uint32_t nothing_yet = ~std::uint32_t{0};
+
+/// A drain or close, which no token waits for.
+struct Errand final : State {
+  /// Its reply: the count of failed posts. Throws what it failed with.
+  [[nodiscard]] std::uint64_t failed_posts() {
+    std::uint64_t count = 0;
+    const auto reply = bytes();
+    std::memcpy(&count, reply.data(), std::min(reply.size(), sizeof count));
+    return count;
+  }
+};
+
+/// Positions count modulo 2^32.
+bool is_at_or_after(std::uint32_t position, std::uint32_t other) noexcept {
+  return static_cast<std::int32_t>(position - other) >= 0;
+}
+
+std::string how_it_ended(const sys::ExitStatus& status) {
+  if (!status.known) return "ended (its status was taken by this program's own waitpid)";
+  if (status.signal != 0)
+    return fmt::format("was killed by signal {} ({})", status.signal,
+                       sys::signal_name(status.signal));
+  return fmt::format("exited with status {}", status.status);
+}
+
+}  // namespace
+
+Link* ProcessLink::open(const Options& options, Maker& maker) {
+  auto held = sys::lock_forks();
+  return new ProcessLink(options, maker, held);
+}
+
+ProcessLink::ProcessLink(const Options& options, Maker& maker, sys::ForkLock& held)
+    : Link(options),
+      region_(channel::Region::of_this_process(held)),
+      slice_(region_, held),
+      view_(channel::SliceView::at(slice_.base())),
+      sender_(view_.requests, !region_.backs_on_demand()),
+      receiver_(view_.replies),
+      child_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch,
+                  sys::every_bit, region_.heavy_barriers()),
+      parent_bell_(view_.control->parent_bell.asleep, region_.header().parent.epoch,
+                   std::uint32_t{1} << slice_.index() % 32, region_.heavy_barriers()),
+      occupancy_(region_.occupancy()) {
+  view_.control->calls.considered.store(nothing_yet, std::memory_order_relaxed);
+  view_.control->calls.begun.store(nothing_yet, std::memory_order_relaxed);
+  modules_ = sys::loaded_modules(held);
+  code_ = modules_->find(reinterpret_cast<const void*>(maker.destroy));
+  Worker worker{region_, slice_.index(), maker};
+  child_ = process::launch({"apalis: " + options.name, options.cpu}, worker, held);
+  pid_ = child_.pid();
+}
+
+ProcessLink::~ProcessLink() = default;
+
+// --- Calls ---------------------------------------------------------------------------------------
+
+void ProcessLink::submit(const wire::Buffer& message, State& state) {
+  Lock lock{mutex_};
+  require_open();
+  state.set_phase(State::Phase::pending);
+  if (send(Request::call, message, no_deadline)) [[likely]] {
+    state.position = sender_.last_position();
+    pending_.push(state);
+    lock.unlock();
+    child_bell_.ring();
+    return;
+  }
+  state.store_error(death_);
+  state.set_phase(State::Phase::settled);
+  report(lock);
+}
+
+void ProcessLink::post(const wire::Buffer& message) {
+  Lock lock{mutex_};
+  require_open();
+  // A post to a dead worker fails at the next drain(), which throws WorkerDied.
+  if (send(Request::post, message, no_deadline)) child_bell_.ring();
+  report(lock);
+}
+
+void ProcessLink::poll() {
+  Lock lock{mutex_};
+  take_replies();
+  report(lock);
+}
+
+bool ProcessLink::wait(State& state, Deadline deadline) {
+  channel::Patience patience{occupancy_};
+  for (;;) {
+    if (state.has_outcome()) return true;
+    if (receiver_.has_message()) {
+      // Whoever has the lock is taking replies in, or will unlock soon.
+      if (Lock lock{mutex_, std::try_to_lock}; lock) {
+        take_replies();
+        const auto behind = pending_.size();
+        report(lock);
+        if (lock) lock.unlock();
+        if (behind > 1 && !state.has_outcome()) occupancy_.breathe(2);
+        continue;
+      }
+    }
+    if (deadline != no_deadline && Clock::now() >= deadline) return false;
+    if (patience.pass()) continue;
+    sleep_until_rung(deadline, [&] { return state.has_outcome() || receiver_.has_message(); });
+    if (Lock lock{mutex_, std::try_to_lock}; lock) check_worker();
+  }
+}
+
+bool ProcessLink::cancel(State& state) {
+  Lock lock{mutex_};
+  take_replies();
+  if (state.phase() != State::Phase::pending || !sender_.mark(state.position)) return false;
+  auto& cancels = view_.control->orders.cancels;
+  cancels.store(cancels.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  if (region_.heavy_barriers()) {
+    sys::heavy_barrier();  // partner: the light barrier of Worker::begin()
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  const auto& calls = view_.control->calls;
+  while (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position)) {
+    // The worker took it up before it could surely see the mark; a moment later it has decided.
+    if (is_at_or_after(calls.begun.load(std::memory_order_relaxed), state.position)) return false;
+    take_replies();
+    if (state.phase() != State::Phase::pending) break;
+    if (check_worker()) return false;
+  }
+  if (state.phase() != State::Phase::pending) return state.was_cancelled();
+  state.store_cancelled();
+  state.set_phase(State::Phase::early);
+  return true;
+}
+
+void ProcessLink::abandon(State& state) noexcept {
+  {
+    const Lock lock{mutex_};
+    if (state.phase() != State::Phase::settled) {
+      state.abandoned = true;
+      return;
+    }
+  }
+  delete &state;  // outside the lock, which may be the last thing that keeps this link
+}
+
+// --- Sending -------------------------------------------------------------------------------------
+
+void ProcessLink::require_open() const {
+  if (condition_ == Condition::closing || (condition_ == Condition::ended && death_ == nullptr))
+    throw Error(fmt::format("apalis: handler '{}' is closed: calls must come before close()",
+                            options().name));
+}
+
+/// False if the worker has died, or the deadline passed.
+bool ProcessLink::send(Request request, const wire::Buffer& message, Deadline deadline) {
+  if (condition_ == Condition::ended) return false;
+  const auto tag = static_cast<std::uint8_t>(request);
+  const auto size = message.size();
+  try {
+    if (size <= channel::block_limit)
+      return send_when_possible([&] { return sender_.try_send(tag, message.data(), size); },
+                                deadline);
+    sender_.back_all();
+    for (std::size_t at = 0; at < size;) {
+      const auto part = std::min<std::size_t>(size - at, channel::block_limit);
+      if (!send_when_possible(
+              [&] { return sender_.try_send_piece(tag, message.data() + at, part, size); },
+              deadline))
+        return false;
+      child_bell_.ring();
+      at += part;
+    }
+    return true;
+  } catch (const channel::ProtocolViolation& violation) {
+    bury(violation.what());
+    return false;
+  }
+}
+
+bool ProcessLink::send_when_possible(auto try_send, Deadline deadline) {
+  if (try_send()) [[likely]]
+    return true;
+  channel::Patience patience{occupancy_};
+  while (!try_send()) {
+    wait_for_room(patience);
+    if (condition_ == Condition::ended) return false;
+    if (deadline != no_deadline && Clock::now() >= deadline) return false;
+  }
+  return true;
+}
+
+void ProcessLink::wait_for_room(channel::Patience& patience) {
+  child_bell_.ring();  // for what was sent before
+  if (receiver_.has_message()) {
+    // The worker may be waiting for us to do this.
+    take_replies();
+    patience = channel::Patience{occupancy_};
+    return;
+  }
+  if (patience.pass()) return;
+  sleep_until_rung(no_deadline, [this] { return receiver_.has_message() || sender_.has_progress(); });
+  check_worker();
+}
+
+// --- Replies -------------------------------------------------------------------------------------
+
+void ProcessLink::take_replies() {
+  if (condition_ == Condition::ended) return;
+  try {
+    take_replies_trusting();
+  } catch (const channel::ProtocolViolation& violation) {
+    bury(violation.what());
+  }
+}
+
+void ProcessLink::take_replies_trusting() {
+  channel::Arrival arrival;
+  bool any = false;
+  bool reported = false;
+  while (receiver_.try_take(arrival)) {
+    handle(arrival);
+    reported |= receiver_.release(arrival);
+    any = true;
+  }
+  if (reported) child_bell_.ring();
+  if (any) wake_other_waiters();
+}
+
+void ProcessLink::handle(channel::Arrival& arrival) {
+  const auto answer = static_cast<Answer>(arrival.head.tag());
+  if (!arrival.in_arena())
+    return handle_bytes(answer, arrival, arrival.inline_bytes, arrival.head.size());
+  const std::byte* block = receiver_.block_bytes(arrival);
+  if (arrival.head.kind() == channel::Kind::block)
+    return handle_bytes(answer, arrival, block, arrival.block.size);
+  // What a child claims as the total is only believed as its bytes come in.
+  if (arrival.block.total - gathered_.size() < arrival.block.size ||
+      arrival.block.total < gathered_.size())
+    throw channel::ProtocolViolation("it sent pieces that exceed their message");
+  gathered_.append(block, arrival.block.size);
+  if (gathered_.size() == arrival.block.total) {
+    handle_bytes(answer, arrival, gathered_.data(), gathered_.size());
+    gathered_.clear();
+    gathered_.shrink(0);
+  }
+}
+
+void ProcessLink::handle_bytes(Answer answer, const channel::Arrival& arrival,
+                               const std::byte* bytes, std::size_t size) {
+  if (answer == Answer::post_failed) {
+    // Copied before it is looked at, as all that a child can still change.
+    failures_.note({bytes, size});
+    return;
+  }
+  State* state = pending_.pop();
+  if (state == nullptr) throw channel::ProtocolViolation("it sent a reply that nobody asked for");
+  if (state->phase() == State::Phase::pending) {
+    const auto kind = answer == Answer::value ? Reply::value : Reply::exception;
+    if (answer == Answer::cancelled) {
+      state->store_cancelled();
+    } else if (!arrival.in_arena()) {
+      state->store_small(kind, bytes, size);
+    } else {
+      auto copy = std::make_unique_for_overwrite<std::byte[]>(size);
+      std::memcpy(copy.get(), bytes, size);
+      state->store(kind, std::move(copy), size);
+    }
+  }
+  finish(*state);
+}
+
+void ProcessLink::finish(State& state) noexcept {
+  if (state.abandoned) {
+    delete &state;
+  } else {
+    state.set_phase(State::Phase::settled);
+  }
+}
+
+// --- The worker's end ----------------------------------------------------------------------------
+
+bool ProcessLink::check_worker() noexcept {
+  if (condition_ == Condition::ended) return true;
+  if (!child_.has_ended()) return false;
+  take_replies();  // what it sent before it ended counts
+  bury({});
+  return true;
+}
+
+void ProcessLink::bury(std::string hint) noexcept {
+  if (condition_ == Condition::ended) return;
+  const bool closed = condition_ == Condition::closing && pending_.empty();
+  condition_ = Condition::ended;
+  child_.kill();
+  if (!closed) {
+    try {
+      death_ = obituary(std::move(hint));
+    } catch (...) {
+      death_ = std::current_exception();  // no memory for words; calls fail with bad_alloc
+    }
+  }
+  fail_pending();
+  if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+  slice_.reset();
+  wake_other_waiters();
+}
+
+std::exception_ptr ProcessLink::obituary(std::string hint) const {
+  const auto& status = child_.status();
+  WorkerDied::Cause cause{.pid = pid_,
+                          .signal = status.signal,
+                          .exit_status = status.known && status.signal == 0 ? status.status : -1,
+                          .hint = std::move(hint)};
+  const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
+  if (const State* first = pending_.front();
+      first != nullptr && first->entry != nullptr && first->position == begun)
+    cause.call = first->entry->name;
+  auto what = fmt::format("apalis: worker '{}' (pid {}) {}", options().name, pid_,
+                          how_it_ended(status));
+  if (!cause.call.empty()) what += " during " + cause.call;
+  if (!cause.hint.empty()) what += ": " + cause.hint;
+  return std::make_exception_ptr(WorkerDied(what, std::move(cause)));
+}
+
+void ProcessLink::fail_pending() noexcept {
+  while (State* state = pending_.pop()) {
+    if (state->phase() == State::Phase::pending) state->store_error(death_);
+    finish(*state);
+  }
+}
+
+bool ProcessLink::alive() {
+  Lock lock{mutex_};
+  check_worker();
+  return condition_ == Condition::open;
+}
+
+void ProcessLink::kill() {
+  Lock lock{mutex_};
+  take_replies();
+  killed_ = true;
+  bury("Handler::kill() was called");
+}
+
+// --- Draining and closing ------------------------------------------------------------------------
+
+void ProcessLink::drain() {
+  Errand errand;
+  {
+    Lock lock{mutex_};
+    require_open();
+    errand.set_phase(State::Phase::pending);
+    if (!send(Request::drain, wire::Buffer{}, no_deadline)) std::rethrow_exception(death_);
+    pending_.push(errand);
+  }
+  child_bell_.ring();
+  wait(errand, no_deadline);
+  const auto count = errand.failed_posts();
+  Lock lock{mutex_};
+  if (const auto error = failures_.take(count, pid_, options().name))
+    std::rethrow_exception(error);
+}
+
+void ProcessLink::close() { close_until(no_deadline); }
+
+/// Throws TimedOut with the close message sent or not; the worker then still lives.
+void ProcessLink::close_until(Deadline deadline) {
+  Errand errand;
+  {
+    Lock lock{mutex_};
+    if (condition_ == Condition::ended && death_ != nullptr && !std::exchange(killed_, true))
+      std::rethrow_exception(death_);
+    if (condition_ != Condition::open) return;
+    errand.set_phase(State::Phase::pending);
+    condition_ = Condition::closing;
+    if (!send(Request::close, wire::Buffer{}, deadline)) {
+      if (condition_ == Condition::ended) std::rethrow_exception(death_);
+      throw TimedOut("the worker takes no messages");
+    }
+    pending_.push(errand);
+  }
+  child_bell_.ring();
+  if (!wait(errand, deadline)) {
+    Lock lock{mutex_};
+    bury("it did not end within close_timeout");
+    std::rethrow_exception(death_);
+  }
+  const auto count = errand.failed_posts();
+  Lock lock{mutex_};
+  child_.wait(milliseconds{-1});
+  bury({});
+  if (const auto error = failures_.take(count, pid_, options().name))
+    std::rethrow_exception(error);
+}
+
+void ProcessLink::shut(bool discard) noexcept {
+  try {
+    {
+      Lock lock{mutex_};
+      if (condition_ != Condition::open) {
+        if (condition_ == Condition::closing) bury("its handler was destroyed");
+        return;
+      }
+      if (discard) {
+        view_.control->orders.discard.store(1, std::memory_order_relaxed);
+        if (region_.heavy_barriers()) sys::heavy_barrier();  // partner: Worker::begin()
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+      }
+    }
+    close_until(Clock::now() + options().close_timeout);
+  } catch (...) {
+    Lock lock{mutex_};
+    bury("it did not end within close_timeout");
+    lock.unlock();
+    report_lost(std::current_exception());
+  }
+}
+
+/// For the error hook, which may call anything but must not find a lock held.
+void ProcessLink::report(Lock& lock) {
+  if (!failures_.has_unreported() || !options().on_error) return;
+  const auto error = failures_.report(pid_);
+  lock.unlock();
+  options().on_error(error);
+}
+
+// --- Waiting -------------------------------------------------------------------------------------
+
+void ProcessLink::sleep_until_rung(Deadline deadline, auto awake) noexcept {
+  sleepers_.fetch_add(1);
+  const auto ticket = parent_bell_.announce();
+  if (!awake()) {
+    std::chrono::nanoseconds limit = look_interval;
+    if (deadline != no_deadline)
+      limit = std::clamp<std::chrono::nanoseconds>(deadline - Clock::now(), {}, limit);
+    parent_bell_.sleep(ticket, limit);
+  }
+  sleepers_.fetch_sub(1);
+}
+
+bool ProcessLink::look(const State& state) {
+  Lock lock{mutex_};
+  take_replies();
+  check_worker();
+  report(lock);
+  return state.has_outcome();
+}
+
+const channel::Doorbell* ProcessLink::begin_sleep() noexcept {
+  sleepers_.fetch_add(1);
+  parent_bell_.mark();
+  return &parent_bell_;
+}
+
+void ProcessLink::end_sleep() noexcept { sleepers_.fetch_sub(1); }
+
+void ProcessLink::wake_other_waiters() const noexcept {
+  if (region_.heavy_barriers()) {
+    sys::light_barrier();  // partner: announce() in sleep_until_rung()
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  if (sleepers_.load(std::memory_order_relaxed) > 0) parent_bell_.wake();
+}
+
+}  // namespace apalis::detail::backend

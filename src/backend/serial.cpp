@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <apalis/backend/serial.hpp>
+#include <apalis/detail/actor/state.hpp>
+#include <apalis/detail/wire/exception.hpp>
+#include <apalis/detail/wire/reader.hpp>
+#include <apalis/error.hpp>
+#include <cstdio>
+#include <cstring>
+
+namespace apalis::detail::backend {
+namespace {
+
+using actor::Reply;
+
+const wire::Entry& entry_of(const wire::Buffer& message) {
+  const wire::Entry* entry = nullptr;
+  std::memcpy(&entry, message.data(), sizeof entry);
+  return *entry;
+}
+
+void keep(State& state, Reply kind, const wire::Buffer& bytes) {
+  if (bytes.size() <= State::inline_bytes) {
+    state.store_small(kind, bytes.data(), bytes.size());
+  } else {
+    auto copy = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
+    std::memcpy(copy.get(), bytes.data(), bytes.size());
+    state.store(kind, std::move(copy), bytes.size());
+  }
+}
+
+}  // namespace
+
+Link* SerialLink::open(const Options& options, Maker& maker) {
+  return new SerialLink(options, maker);
+}
+
+SerialLink::SerialLink(const Options& options, Maker& maker)
+    : Link(options), destroy_(maker.destroy) {
+  try {
+    object_ = maker.make();
+  } catch (...) {
+    wire::Buffer encoded;
+    wire::encode_current_exception(encoded, "the object's constructor");
+    wire::Reader reader{encoded.bytes()};
+    construction_error_ = wire::decode_exception(reader, ::getpid());
+  }
+}
+
+SerialLink::~SerialLink() { destroy(); }
+
+void SerialLink::require_open() const {
+  if (!open_)
+    throw Error(fmt::format("apalis: handler '{}' is closed: calls must come before close()",
+                            options().name));
+}
+
+void SerialLink::invoke(const wire::Buffer& message, wire::Buffer& result) const {
+  wire::Reader reader{message.bytes()};
+  const wire::Entry* entry = nullptr;
+  reader.read(&entry, sizeof entry);
+  entry->invoke(object_, reader, result);
+}
+
+void SerialLink::submit(const wire::Buffer& message, State& state) {
+  const Lock lock{mutex_};
+  require_open();
+  if (construction_error_ != nullptr) {
+    state.store_error(construction_error_);
+  } else {
+    wire::Buffer result;
+    Reply kind = Reply::value;
+    try {
+      invoke(message, result);
+    } catch (...) {
+      kind = Reply::exception;
+      result.clear();
+      wire::encode_current_exception(result, entry_of(message).name);
+    }
+    keep(state, kind, result);
+  }
+  state.set_phase(State::Phase::settled);
+}
+
+void SerialLink::post(const wire::Buffer& message) {
+  Lock lock{mutex_};
+  require_open();
+  wire::Buffer scratch;
+  try {
+    if (construction_error_ != nullptr) std::rethrow_exception(construction_error_);
+    invoke(message, scratch);
+    return;
+  } catch (...) {
+    ++failed_posts_;
+    scratch.clear();
+    wire::encode_current_exception(scratch, entry_of(message).name);
+    failures_.note(scratch.bytes());
+  }
+  if (failures_.has_unreported() && options().on_error) {
+    const auto error = failures_.report(pid());
+    lock.unlock();
+    options().on_error(error);
+  }
+}
+
+// Every state is settled by submit().
+bool SerialLink::wait(State& /*state*/, Deadline /*deadline*/) { return true; }
+bool SerialLink::cancel(State& /*state*/) { return false; }
+void SerialLink::abandon(State& state) noexcept { delete &state; }
+
+std::exception_ptr SerialLink::take_failures() {
+  return failures_.take(std::exchange(failed_posts_, 0), pid(), options().name);
+}
+
+void SerialLink::drain() {
+  const Lock lock{mutex_};
+  require_open();
+  if (const auto error = take_failures()) std::rethrow_exception(error);
+}
+
+void SerialLink::close() {
+  const Lock lock{mutex_};
+  if (!std::exchange(open_, false)) return;
+  destroy();
+  if (const auto error = take_failures()) std::rethrow_exception(error);
+}
+
+void SerialLink::shut(bool /*discard*/) noexcept {
+  try {
+    close();
+  } catch (...) {
+    report_lost(std::current_exception());
+  }
+}
+
+void SerialLink::kill() {
+  throw Error(
+      "apalis: the serial backend runs calls in this very process and can't kill them: use "
+      "Backend::processes, or close()");
+}
+
+bool SerialLink::alive() {
+  const Lock lock{mutex_};
+  return open_;
+}
+
+pid_t SerialLink::pid() const noexcept { return ::getpid(); }
+
+void SerialLink::destroy() noexcept {
+  if (object_ != nullptr) destroy_(std::exchange(object_, nullptr));
+}
+
+}  // namespace apalis::detail::backend

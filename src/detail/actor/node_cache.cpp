@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <apalis/detail/actor/node_cache.hpp>
+#include <new>
+
+namespace apalis::detail::actor {
+namespace {
+
+struct Node {
+  Node* next;
+};
+
+constexpr std::size_t most_kept = 4096;  // per thread: 768 kB
+
+/// Trivially destructible, so that access needs no guard.
+struct Cache {
+  Node* top;
+  std::size_t size;
+  bool closed;  // the thread is ending: Sweeper has run
+};
+constinit thread_local Cache cache{nullptr, 0, false};
+
+void release(Node* node) noexcept {
+  ::operator delete(static_cast<void*>(node), node_bytes, node_alignment);
+}
+
+/// Empties the thread's cache when the thread ends.
+struct Sweeper {
+  ~Sweeper() {
+    while (cache.top != nullptr) {
+      Node* node = cache.top;
+      cache.top = node->next;
+      release(node);
+    }
+    cache.closed = true;
+  }
+  void arm() const noexcept {}
+};
+thread_local const Sweeper sweeper;
+
+}  // namespace
+
+void* allocate_node() {
+  Node* node = cache.top;
+  if (node != nullptr) [[likely]] {
+    cache.top = node->next;
+    --cache.size;
+    return node;
+  }
+  return ::operator new(node_bytes, node_alignment);
+}
+
+void free_node(void* memory) noexcept {
+  Node* node = ::new (memory) Node{cache.top};
+  if (cache.size == 0) {
+    if (cache.closed) return release(node);
+    sweeper.arm();  // makes the runtime construct it, hence destroy it
+  } else if (cache.size >= most_kept) {
+    return release(node);
+  }
+  cache.top = node;
+  ++cache.size;
+}
+
+}  // namespace apalis::detail::actor

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <apalis/detail/actor/state.hpp>
+#include <apalis/detail/actor/wait_many.hpp>
+#include <apalis/detail/channel/doorbell.hpp>
+#include <apalis/detail/sys/cpu.hpp>
+#include <vector>
+
+namespace apalis::detail::actor {
+namespace {
+
+constexpr std::chrono::milliseconds look_interval{5};  // at the workers' health
+constexpr std::chrono::microseconds patience{200};     // before sleeping
+
+std::size_t count_outcomes(std::span<State* const> states) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      states, [](const State* s) { return s == nullptr || s->has_outcome(); }));
+}
+
+std::size_t look(std::span<State* const> states) {
+  for (State* state : states)
+    if (state != nullptr && !state->has_outcome()) state->link()->look(*state);
+  return count_outcomes(states);
+}
+
+/// Sleeps until any of the links rings. All bells of a process share one epoch.
+void sleep(std::span<State* const> states, std::size_t seen, Deadline deadline) {
+  std::vector<Link*> links;
+  for (const State* state : states)
+    if (state != nullptr && !state->has_outcome()) links.push_back(state->link());
+  std::ranges::sort(links);
+  links.erase(std::unique(links.begin(), links.end()), links.end());
+
+  const channel::Doorbell* bell = nullptr;
+  std::uint32_t ticket = 0;
+  std::uint32_t bits = 0;
+  for (Link* link : links) {
+    const channel::Doorbell* next = link->begin_sleep();
+    if (next == nullptr) continue;
+    if (bell == nullptr) ticket = next->ticket();
+    bell = next;
+    bits |= next->bits();
+  }
+  if (bell != nullptr) {
+    bell->order();
+    if (look(states) == seen) {
+      std::chrono::nanoseconds limit = look_interval;
+      if (deadline != no_deadline)
+        limit = std::clamp<std::chrono::nanoseconds>(deadline - Clock::now(), {}, limit);
+      bell->sleep(ticket, limit, bits);
+    }
+  }
+  for (Link* link : links) link->end_sleep();
+}
+
+}  // namespace
+
+std::size_t wait_many(std::span<State* const> states, std::size_t count, Deadline deadline) {
+  count = std::min(count, states.size());
+  const auto start = Clock::now();
+  for (;;) {
+    const auto done = look(states);
+    if (done >= count) return done;
+    const auto now = Clock::now();
+    if (now >= deadline) return done;
+    if (now - start < patience) {
+      sys::yield_core();
+    } else {
+      sleep(states, done, deadline);
+    }
+  }
+}
+
+}  // namespace apalis::detail::actor

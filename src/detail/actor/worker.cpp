@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <apalis/detail/actor/worker.hpp>
+#include <apalis/detail/sys/parent_watch.hpp>
+#include <apalis/detail/sys/process.hpp>
+#include <apalis/detail/sys/stdio.hpp>
+#include <apalis/detail/wire/exception.hpp>
+#include <apalis/detail/wire/reader.hpp>
+#include <apalis/error.hpp>
+#include <cstring>
+
+namespace apalis::detail::actor {
+namespace {
+
+constexpr std::size_t kept_capacity = std::size_t{1} << 20;  // of buffers, between messages
+constexpr int most_breaths = 8;
+constexpr int burst = 4;  // requests found without waiting between them
+constexpr int exit_no_memory = 71;  // EX_OSERR: not even a short reply could be sent
+
+const wire::Entry& entry_of(std::span<const std::byte> message) {
+  const wire::Entry* entry = nullptr;
+  std::memcpy(&entry, message.data(), sizeof entry);
+  return *entry;
+}
+
+}  // namespace
+
+Worker::Worker(channel::Region& region, std::uint32_t slice, Maker& maker)
+    : region_(region),
+      slice_(slice),
+      maker_(maker),
+      view_(channel::SliceView::at(region.base(slice))),
+      receiver_(view_.requests),
+      sender_(view_.replies, !region.backs_on_demand()),
+      own_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch, sys::every_bit,
+                region.heavy_barriers()),
+      parent_bell_(view_.control->parent_bell.asleep, region.header().parent.epoch,
+                   std::uint32_t{1} << slice % 32, region.heavy_barriers()),
+      occupancy_(region.occupancy()) {}
+
+void Worker::run() {
+  region_.isolate(slice_);
+  view_.control->awake.counted.store(1, std::memory_order_relaxed);
+  occupancy_.wake();
+  make_object();
+  while (serve()) {
+  }
+}
+
+void Worker::make_object() {
+  try {
+    object_ = maker_.make();
+  } catch (...) {
+    broken_ = true;
+    wire::encode_current_exception(construction_error_, "the object's constructor");
+  }
+}
+
+bool Worker::serve() {
+  channel::Arrival arrival;
+  if (!receiver_.try_take(arrival)) {
+    wait_for_request();
+    return true;
+  }
+  ++run_;
+  const auto message = whole_message(arrival);
+  if (message.data() == nullptr) return true;  // a piece; more follow
+  switch (static_cast<Request>(arrival.head.tag())) {
+    case Request::call:
+      if (begin(arrival)) {
+        run_call(message);
+      } else {
+        result_.clear();
+        reply(Answer::cancelled, result_);
+      }
+      break;
+    case Request::post:
+      if (begin(arrival)) run_post(message);
+      break;
+    case Request::drain:
+      reply_count();
+      break;
+    case Request::close:
+      if (object_ != nullptr) maker_.destroy(object_);
+      sys::flush_output();
+      reply_count();
+      return false;
+  }
+  if (receiver_.release(arrival)) parent_bell_.ring();
+  gathered_.clear();
+  gathered_.shrink(kept_capacity);
+  return true;
+}
+
+std::span<const std::byte> Worker::whole_message(channel::Arrival& arrival) {
+  if (!arrival.in_arena()) return {arrival.inline_bytes, arrival.head.size()};
+  const std::byte* bytes = receiver_.block_bytes(arrival);
+  if (arrival.head.kind() == channel::Kind::block) return {bytes, arrival.block.size};
+  if (gathered_.size() == 0) gathered_.reserve(arrival.block.total);
+  gathered_.append(bytes, arrival.block.size);
+  if (gathered_.size() == arrival.block.total) return gathered_.bytes();
+  if (receiver_.release(arrival)) parent_bell_.ring();
+  return {};
+}
+
+bool Worker::begin(const channel::Arrival& arrival) {
+  auto& calls = view_.control->calls;
+  calls.considered.store(arrival.position, std::memory_order_relaxed);
+  if (region_.heavy_barriers()) {
+    sys::light_barrier();  // partner: the heavy barrier of ProcessLink::cancel()
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  if (has_orders(arrival)) return false;
+  calls.begun.store(arrival.position, std::memory_order_relaxed);
+  return true;
+}
+
+/// Whether the parent wants this call dropped. Looking at the request's own mark each time would
+/// fetch its cache line again, in which the parent may be writing the next request; so that is
+/// done only while a mark may be among the requests under way.
+bool Worker::has_orders(const channel::Arrival& arrival) {
+  const auto& orders = view_.control->orders;
+  const auto cancels = orders.cancels.load(std::memory_order_acquire);
+  if (cancels != cancels_seen_) [[unlikely]] {
+    cancels_seen_ = cancels;
+    marks_possible_ = channel::lane_units;
+  }
+  if (marks_possible_ > 0) [[unlikely]] {
+    --marks_possible_;
+    if (receiver_.marked(arrival)) return true;
+  }
+  return orders.discard.load(std::memory_order_relaxed) != 0;
+}
+
+void Worker::invoke(std::span<const std::byte> message) {
+  result_.clear();
+  wire::Reader reader{message};
+  const wire::Entry* entry = nullptr;
+  reader.read(&entry, sizeof entry);
+  entry->invoke(object_, reader, result_);
+}
+
+void Worker::run_call(std::span<const std::byte> message) {
+  if (broken_) return reply(Answer::exception, construction_error_);
+  Answer answer = Answer::value;
+  try {
+    invoke(message);
+  } catch (...) {
+    answer = Answer::exception;
+    result_.clear();
+    wire::encode_current_exception(result_, entry_of(message).name);
+  }
+  reply(answer, result_);
+  result_.shrink(kept_capacity);
+}
+
+void Worker::run_post(std::span<const std::byte> message) {
+  if (broken_) {
+    if (failed_posts_++ == 0) reply(Answer::post_failed, construction_error_);
+    return;
+  }
+  try {
+    invoke(message);
+  } catch (...) {
+    if (failed_posts_++ != 0) return;
+    result_.clear();
+    wire::encode_current_exception(result_, entry_of(message).name);
+    reply(Answer::post_failed, result_);
+  }
+}
+
+void Worker::reply_count() {
+  result_.clear();
+  result_.append(&failed_posts_, sizeof failed_posts_);
+  failed_posts_ = 0;
+  reply(Answer::value, result_);
+}
+
+void Worker::reply(Answer answer, const wire::Buffer& bytes) {
+  try {
+    send(answer, bytes);
+  } catch (const SystemError&) {  // no memory for the arena's pages: say so in a short reply
+    wire::Buffer error;
+    wire::encode_current_exception(error, "sending the result");
+    try {
+      send(Answer::exception, error);
+    } catch (const SystemError&) {
+      sys::exit_now(exit_no_memory);
+    }
+  }
+}
+
+void Worker::send(Answer answer, const wire::Buffer& bytes) {
+  const auto tag = static_cast<std::uint8_t>(answer);
+  const auto size = bytes.size();
+  if (size <= channel::block_limit) {
+    send_when_possible([&] { return sender_.try_send(tag, bytes.data(), size); });
+    return;
+  }
+  sender_.back_all();
+  for (std::size_t at = 0; at < size;) {
+    const auto part = std::min<std::size_t>(size - at, channel::block_limit);
+    send_when_possible(
+        [&] { return sender_.try_send_piece(tag, bytes.data() + at, part, size); });
+    at += part;
+  }
+}
+
+template <class Try>
+void Worker::send_when_possible(Try try_send) {
+  if (!try_send()) [[unlikely]] {
+    channel::Patience patience{occupancy_};
+    while (!try_send()) {
+      if (!patience.pass()) sleep_unless([this] { return sender_.has_progress(); });
+    }
+  }
+  parent_bell_.ring();
+}
+
+void Worker::wait_for_request() {
+  // No answer to our last reply can be here within the first breath. After a run of requests more
+  // are on their way, and staying away longer keeps a distance to the lines that the parent writes.
+  breaths_ = run_ >= burst ? std::min(2 * breaths_, most_breaths) : 1;
+  run_ = 0;
+  occupancy_.breathe(breaths_);
+  channel::Patience patience{occupancy_};
+  while (!receiver_.has_message()) {
+    if (!patience.pass()) return sleep_unless([this] { return receiver_.has_message(); });
+  }
+}
+
+template <class Ready>
+void Worker::sleep_unless(Ready ready) {
+  auto& counted = view_.control->awake.counted;
+  counted.store(0, std::memory_order_relaxed);
+  occupancy_.sleep();
+  const auto ticket = own_bell_.announce();
+  if (!ready()) {
+    const auto& self = process::this_child();
+    if (self.parent_watched) {
+      own_bell_.sleep(ticket, std::nullopt);
+    } else {
+      own_bell_.sleep(ticket, std::chrono::seconds{1});
+      if (sys::parent_is_gone(self.parent)) sys::exit_now(0);
+    }
+  }
+  occupancy_.wake();
+  counted.store(1, std::memory_order_relaxed);
+}
+
+}  // namespace apalis::detail::actor

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <sched.h>
+
+#include <algorithm>
+#include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/fault.hpp>
+#include <cerrno>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <sstream>
+#include <string>
+
+namespace apalis::detail::sys {
+namespace {
+
+constexpr double unlimited = std::numeric_limits<double>::infinity();
+
+/// "max 100000" or "150000 100000" (cgroup v2): cores, or no limit.
+double quota_v2(const std::string& folder) {
+  std::ifstream file(folder + "/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return unlimited;
+  return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+/// cpu.cfs_quota_us of -1 is no limit (cgroup v1).
+double quota_v1(const std::string& folder) {
+  std::ifstream quota_file(folder + "/cpu.cfs_quota_us");
+  std::ifstream period_file(folder + "/cpu.cfs_period_us");
+  double quota = -1;
+  double period = 0;
+  if (!(quota_file >> quota) || !(period_file >> period) || quota <= 0 || period <= 0)
+    return unlimited;
+  return quota / period;
+}
+
+/// The tightest quota of the group at `path` and of every group around it.
+double tightest(const std::string& root, std::string path, double (*quota)(const std::string&)) {
+  double result = quota(root);
+  while (!path.empty() && path != "/") {
+    result = std::min(result, quota(root + path));
+    path.resize(path.find_last_of('/'));
+  }
+  return result;
+}
+
+double cgroup_quota() {
+  double result = unlimited;
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {  // hierarchy:controllers:path
+    const auto first = line.find(':');
+    const auto second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const auto controllers = line.substr(first + 1, second - first - 1);
+    const auto path = line.substr(second + 1);
+    if (controllers.empty()) {
+      result = std::min(result, tightest("/sys/fs/cgroup", path, quota_v2));
+      continue;
+    }
+    std::istringstream names(controllers);
+    for (std::string name; std::getline(names, name, ',');)
+      if (name == "cpu") {
+        result = std::min(result, tightest("/sys/fs/cgroup/" + controllers, path, quota_v1));
+        result = std::min(result, tightest("/sys/fs/cgroup/cpu", path, quota_v1));
+      }
+  }
+  return result;
+}
+
+struct FreeSet {
+  void operator()(cpu_set_t* set) const noexcept { CPU_FREE(set); }
+};
+
+}  // namespace
+
+int allowed_cores() noexcept {
+  // A fixed cpu_set_t ends at 1024 cores; the kernel says EINVAL until the set is large enough.
+  for (std::size_t cores = 1024; cores <= (std::size_t{1} << 20); cores *= 4) {
+    const std::unique_ptr<cpu_set_t, FreeSet> set{CPU_ALLOC(cores)};
+    if (set == nullptr) break;
+    const auto bytes = CPU_ALLOC_SIZE(cores);
+    if (::sched_getaffinity(0, bytes, set.get()) == 0)
+      return std::max(CPU_COUNT_S(bytes, set.get()), 1);
+    if (errno != EINVAL) break;
+  }
+  return 1;
+}
+
+int usable_cores() {
+  const double quota = cgroup_quota();
+  const int allowed = allowed_cores();
+  return quota >= allowed ? allowed : std::max(static_cast<int>(std::ceil(quota)), 1);
+}
+
+int pin(pid_t pid, int cpu) noexcept {
+  if (const int code = injected_fault(Call::set_affinity); code != 0) return code;
+  if (cpu < 0) return EINVAL;
+  const auto cores = static_cast<std::size_t>(cpu) + 1;
+  const std::unique_ptr<cpu_set_t, FreeSet> set{CPU_ALLOC(cores)};
+  if (set == nullptr) return ENOMEM;
+  const auto bytes = CPU_ALLOC_SIZE(cores);
+  CPU_ZERO_S(bytes, set.get());
+  CPU_SET_S(static_cast<std::size_t>(cpu), bytes, set.get());
+  return ::sched_setaffinity(pid, bytes, set.get()) == 0 ? 0 : errno;
+}
+
+void yield_core() noexcept { ::sched_yield(); }
+
+}  // namespace apalis::detail::sys

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <apalis/detail/sys/fault.hpp>
+#include <apalis/detail/sys/fd.hpp>
+#include <apalis/detail/sys/parent_watch.hpp>
+#include <apalis/detail/sys/process.hpp>
+#include <apalis/detail/sys/system_error.hpp>
+#include <cerrno>
+#include <cstdio>
+
+namespace apalis::detail::sys {
+namespace {
+
+constinit PerProcess<Fd> write_end;
+
+bool is_hung_up(int fd) noexcept {
+  pollfd entry{.fd = fd, .events = 0, .revents = 0};
+  return ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLHUP) != 0;
+}
+
+}  // namespace
+
+int parent_pipe(const ForkLock& /*held*/) {
+  Fd& end = write_end.get();
+  if (!end) {
+    int fds[2] = {-1, -1};
+    const int code = injected_fault(Call::pipe);
+    if (code != 0 || ::pipe2(fds, O_CLOEXEC) != 0)
+      throw_errno(code != 0 ? code : errno, "cannot make a pipe", "see ulimit -n");
+    ::close(fds[0]);  // each child opens a read end of its own
+    end = Fd{fds[1]};
+  }
+  return end.get();
+}
+
+bool watch_parent(int pipe, pid_t parent) noexcept {
+  // Opening the pipe through /proc gives this child an open file description of its own; the
+  // owner and the signal belong to that, so children can't share one.
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
+  const int fd = injected_fault(Call::watch_parent) != 0
+                     ? -1
+                     : ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const bool armed = fd >= 0 && ::fcntl(fd, F_SETOWN, ::getpid()) == 0 &&
+                     ::fcntl(fd, F_SETSIG, SIGKILL) == 0 &&
+                     ::fcntl(fd, F_SETFL, O_RDONLY | O_NONBLOCK | O_ASYNC) == 0;
+  ::close(pipe);
+  if (parent_is_gone(parent) || (armed && is_hung_up(fd))) exit_now(0);
+  return armed;  // fd stays open for the life of the process: it is the watch
+}
+
+bool parent_is_gone(pid_t parent) noexcept { return ::getppid() != parent; }
+
+}  // namespace apalis::detail::sys

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <apalis/detail/sys/fault.hpp>
+#include <apalis/detail/sys/process.hpp>
+#include <apalis/detail/sys/system_error.hpp>
+#include <cerrno>
+
+namespace apalis::detail::sys {
+namespace {
+
+#ifndef P_PIDFD
+constexpr auto P_PIDFD = static_cast<idtype_t>(3);
+#endif
+
+using Clock = std::chrono::steady_clock;
+
+/// waitid() on exactly this child. Returns its result; `info` tells whether there was one.
+int wait_id(pid_t pid, const Fd& pidfd, siginfo_t& info, int options) noexcept {
+  for (;;) {
+    info = siginfo_t{};
+    const int result =
+        pidfd ? ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED | options)
+              : ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | options);
+    if (result == 0 || errno != EINTR) return result;
+  }
+}
+
+}  // namespace
+
+pid_t fork_process() {
+  if (const int code = injected_fault(Call::fork); code != 0)
+    throw_errno(code, "cannot fork a worker", "see ulimit -u and the cgroup's pids.max");
+  const pid_t pid = ::fork();
+  if (pid < 0)
+    throw_errno(errno, "cannot fork a worker",
+                errno == ENOMEM ? "not enough memory to copy this process's page tables"
+                                : "see ulimit -u and the cgroup's pids.max");
+  return pid;
+}
+
+Fd open_pidfd(pid_t pid) noexcept {
+  if (injected_fault(Call::pidfd_open) != 0) return {};
+  return Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};  // always close-on-exec
+}
+
+std::optional<ExitStatus> try_reap(pid_t pid, const Fd& pidfd) noexcept {
+  siginfo_t info;
+  if (wait_id(pid, pidfd, info, WNOHANG) != 0) return ExitStatus{};  // ECHILD: somebody reaped it
+  if (info.si_pid == 0) return std::nullopt;
+  ExitStatus status{.known = true};
+  if (info.si_code == CLD_EXITED) {
+    status.status = info.si_status;
+  } else {
+    status.signal = info.si_status;
+    status.core_dumped = info.si_code == CLD_DUMPED;
+  }
+  return status;
+}
+
+bool wait_for_end(pid_t pid, const Fd& pidfd, std::chrono::milliseconds limit) noexcept {
+  const auto end = Clock::now() + limit;
+  for (;;) {
+    auto left = std::chrono::milliseconds{-1};
+    if (limit.count() >= 0)
+      left = std::max(std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()),
+                      std::chrono::milliseconds{0});
+    if (pidfd) {
+      pollfd entry{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+      const auto slice = std::min<std::chrono::milliseconds::rep>(
+          left.count() < 0 ? 1'000'000 : left.count(), 1'000'000);
+      if (::poll(&entry, 1, static_cast<int>(slice)) > 0) return true;
+    } else {
+      siginfo_t info;
+      if (wait_id(pid, pidfd, info, WNOHANG | WNOWAIT) != 0 || info.si_pid != 0) return true;
+      if (left.count() != 0) ::poll(nullptr, 0, 1);
+    }
+    if (left.count() == 0) return false;
+  }
+}
+
+void send_signal(pid_t pid, const Fd& pidfd, int signal) noexcept {
+  // Failing means that the process has ended already, which is what callers want to know least.
+  if (pidfd) {
+    ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
+  } else {
+    ::kill(pid, signal);
+  }
+}
+
+void exit_now(int status) noexcept { ::_exit(status); }
+
+const char* signal_name(int signal) noexcept {
+  static constexpr struct {
+    int number;
+    const char* name;
+  } names[] = {
+      {SIGABRT, "SIGABRT"}, {SIGALRM, "SIGALRM"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},
+      {SIGHUP, "SIGHUP"},   {SIGILL, "SIGILL"},   {SIGINT, "SIGINT"},   {SIGKILL, "SIGKILL"},
+      {SIGPIPE, "SIGPIPE"}, {SIGQUIT, "SIGQUIT"}, {SIGSEGV, "SIGSEGV"}, {SIGSYS, "SIGSYS"},
+      {SIGTERM, "SIGTERM"}, {SIGTRAP, "SIGTRAP"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"},
+      {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"},
+  };
+  for (const auto& entry : names)
+    if (entry.number == signal) return entry.name;
+  return "a signal";
+}
+
+}  // namespace apalis::detail::sys
