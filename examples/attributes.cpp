@@ -19,7 +19,7 @@ struct Greenhouse {
       for (int minute = 0; minute < 60; ++minute) {
         const bool heats = inside < target;
         heating += heats ? 12.0 / 60 : 0;
-        inside += (heats ? 0.09 : 0) - 0.004 * (inside - outside);
+        inside += (heats ? 0.15 : 0) - 0.004 * (inside - outside);
       }
       hours.push_back(inside);
     }
@@ -54,6 +54,7 @@ int main() {
   // copy(edit, arguments...) edits the copy over there first. The original does not notice.
   std::vector<double> targets{12, 15, 18, 21};
   std::vector<apalis::Token<Greenhouse>> what_if;
+  what_if.reserve(targets.size());
   for (const double target : targets) {
     what_if.push_back(house.copy(
         [](Greenhouse& copy, double wanted) {

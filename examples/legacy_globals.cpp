@@ -29,8 +29,10 @@ using Answers = std::array<double, rates.size()>;
 
 Answers with_processes() {
   std::vector<apalis::Handler<Decay>> problems;
+  problems.reserve(rates.size());
   for (const double rate : rates) problems.emplace_back(std::in_place, rate);
   std::vector<apalis::Token<double>> tokens;
+  tokens.reserve(rates.size());
   for (auto& problem : problems) tokens.push_back(problem.call(&Decay::at, 1.0));
   Answers answers{};
   for (std::size_t i = 0; i < rates.size(); ++i) answers[i] = tokens[i].get();

@@ -77,12 +77,14 @@ int main() {
                   tally.last - 1, tally.primes);
     }
     std::vector<apalis::Token<Tally>> rest;
+    rest.reserve(pending.size());
     for (const std::size_t i : pending) rest.push_back(std::move(tokens[i]));
     tokens = std::move(rest);
   }
 
   // All at once, in order.
   std::vector<apalis::Token<long>> asked;
+  asked.reserve(segments.size());
   for (auto& segment : segments) asked.push_back(segment.call(&Segment::widest_gap));
   const std::vector<long> gaps = apalis::get(std::move(asked));
   const auto widest = std::max_element(gaps.begin(), gaps.end());

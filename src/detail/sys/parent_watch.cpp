@@ -10,7 +10,9 @@
 #include <apalis/detail/sys/process.hpp>
 #include <apalis/detail/sys/system_error.hpp>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
+#include <cstring>
+#include <iterator>
 
 namespace apalis::detail::sys {
 namespace {
@@ -40,8 +42,9 @@ int parent_pipe(const ForkLock& /*held*/) {
 bool watch_parent(int pipe, pid_t parent) noexcept {
   // Opening the pipe through /proc gives this child an open file description of its own; the
   // owner and the signal belong to that, so children can't share one.
-  char path[32];
-  std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
+  char path[32] = "/proc/self/fd/";
+  // Not printf: each part of the C library that a child is the first to use costs a page fault.
+  *std::to_chars(path + std::strlen(path), std::end(path) - 1, pipe).ptr = '\0';
   const int fd = injected_fault(Call::watch_parent) != 0
                      ? -1
                      : ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);

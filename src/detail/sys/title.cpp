@@ -8,7 +8,6 @@
 #include <apalis/detail/sys/title.hpp>
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -53,11 +52,15 @@ const Area& area() noexcept {
 }
 
 /// Moves environment strings that lie below `end` elsewhere, before their bytes are overwritten.
+/// Loops in place of strlen and memcpy, which would cost a fresh child a page fault each.
 bool move_environment(const char* first, const char* end) noexcept {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     if (*entry < first || *entry >= end) continue;
-    char* copy = ::strdup(*entry);
+    std::size_t size = 1;
+    while ((*entry)[size - 1] != '\0') ++size;
+    auto* copy = static_cast<char*>(std::malloc(size));
     if (copy == nullptr) return false;
+    for (std::size_t i = 0; i < size; ++i) copy[i] = (*entry)[i];
     *entry = copy;
   }
   return true;

@@ -1,63 +1,58 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <apalis/detail/wire/batch.hpp>
-#include <cstring>
+#include "apalis/detail/wire/batch.hpp"
 
 namespace apalis::detail::wire {
-namespace {
 
-constexpr std::byte success{static_cast<unsigned char>(BatchStatus::value)};
-constexpr std::byte failure{static_cast<unsigned char>(BatchStatus::exception)};
-
-/// Replaces whatever a failed call has written since `start` by the exception in flight.
-void write_exception(Buffer& result, std::size_t start, std::string_view where) {
-  Buffer error;
-  encode_current_exception(error, where);
-  result.truncate(start);
-  *result.grow(1) = failure;
-  result.append_size(error.size());
-  result.append(error.data(), error.size());
+void throw_bad_status() {
+  throw Malformed("malformed reply: a call of the batch neither succeeded nor failed");
 }
 
-void invoke_batch(void* object, Reader& calls, Buffer& result) {
-  const auto count = calls.read_size();
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const auto form = calls.read_size();
-    if (form % 2 != 0) calls.align(Buffer::alignment);
-    Reader call{calls.take(form / 2)};
-    const Entry* entry = nullptr;
-    call.read(&entry, sizeof entry);
-    const auto start = result.size();
-    *result.grow(1) = success;
-    try {
-      entry->invoke(object, call, result);
-    } catch (...) {
-      write_exception(result, start, entry->name);
-    }
+namespace {
+
+Reader read_call(Reader& batch) {
+  std::uint64_t size = batch.read_size();
+  if (size == 0) {
+    std::uint8_t alignment;
+    batch.read(&alignment, sizeof alignment);
+    size = batch.read_size();
+    batch.align(alignment);
   }
+  return Reader(batch.take(static_cast<std::size_t>(size)));
+}
+
+void write_failure(Buffer& result, std::string_view where) {
+  *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::failed)};
+  const std::size_t before = result.size();
+  std::uint64_t size = 0;
+  result.append(&size, sizeof size);
+  encode_current_exception(result, where);
+  size = result.size() - before - sizeof size;
+  std::memcpy(result.data() + before, &size, sizeof size);
 }
 
 }  // namespace
 
-constinit const Entry batch_entry{&invoke_batch, "a batch of calls", Buffer::alignment};
-
-void begin_batch(Buffer& buffer, std::size_t count) {
-  const Entry* const entry = &batch_entry;
-  buffer.append(&entry, sizeof entry);
-  buffer.append_size(count);
+void run_batch(void* object, Reader& args, Buffer& result) {
+  const std::size_t count = args.read_count(1);
+  for (std::size_t i = 0; i < count; ++i) {
+    Reader call = read_call(args);
+    const Entry* const entry = read_entry(call);
+    const std::size_t before = result.size();
+    try {
+      *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::ok)};
+      entry->invoke(object, call, result);
+    } catch (...) {
+      result.truncate(before);
+      write_failure(result, entry->name);
+    }
+  }
 }
 
-void add_to_batch(Buffer& buffer, std::span<const std::byte> call) {
-  const Entry* entry = nullptr;
-  std::memcpy(&entry, call.data(), sizeof entry);
-  const bool wide = entry->alignment > 1;
-  buffer.append_size(2 * call.size() + (wide ? 1 : 0));
-  if (wide) buffer.align(Buffer::alignment);
-  buffer.append(call.data(), call.size());
-}
-
-std::exception_ptr decode_batch_exception(Reader& results, pid_t worker) {
-  Reader error{results.take(results.read_count(1))};
-  return decode_exception(error, worker);
+std::exception_ptr read_failure(Reader& reader, pid_t worker) {
+  std::uint64_t size;
+  reader.read(&size, sizeof size);
+  Reader failure(reader.take(static_cast<std::size_t>(size)));
+  return decode_exception(failure, worker);
 }
 
 }  // namespace apalis::detail::wire

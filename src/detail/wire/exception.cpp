@@ -107,7 +107,8 @@ void register_exception_type(ExceptionType& type) {
   }
 }
 
-// form | type | message | where | count of causes | each: type, message | what the type itself needs
+// form | type | message | where | count of causes | each: type, message | what the type itself
+// needs
 void encode_current_exception(Buffer& buffer, std::string_view where) {
   const auto error = std::current_exception();
   auto [name, message, cause] = describe(error);

@@ -41,8 +41,7 @@ constexpr ExceptionType by_message() {
 template <class E>
 constexpr ExceptionType by_default() {
   return {&typeid(E), [](Buffer&, const void*) {},
-          [](Reader&, Origin origin) { return made<E>(std::move(origin)); },
-          &match_exception<E>};
+          [](Reader&, Origin origin) { return made<E>(std::move(origin)); }, &match_exception<E>};
 }
 
 /// Error codes cross by their value and a number for the category: an address would let a worker
@@ -70,7 +69,8 @@ std::error_code decode_code(Reader& reader) {
     case Category::future:
       return {value, std::future_category()};
     case Category::generic:
-    case Category::other:  // a category of the user's: its numbers are kept, its words are in what()
+    case Category::other:  // a category of the user's: its numbers are kept, its words are in
+                           // what()
       break;
   }
   return {value, std::generic_category()};
@@ -130,8 +130,7 @@ constexpr ExceptionType regex_error_type{
     },
     [](Reader& reader, Origin origin) {
       return made<std::regex_error>(
-          std::move(origin),
-          static_cast<std::regex_constants::error_type>(decode<int>(reader)));
+          std::move(origin), static_cast<std::regex_constants::error_type>(decode<int>(reader)));
     },
     &match_exception<std::regex_error>};
 
@@ -203,6 +202,8 @@ const ExceptionType types[] = {
 
 }  // namespace
 
-std::span<const ExceptionType> standard_exceptions() noexcept { return types; }
+std::span<const ExceptionType> standard_exceptions() noexcept {
+  return types;
+}
 
 }  // namespace apalis::detail::wire

@@ -37,7 +37,7 @@ struct ChildIdentity {
 
 /// Forks a child that runs `body` on a copy of the caller's stack, then flushes its own output and
 /// ends without running the parent's atexit handlers. Throws SystemError, having made nothing.
-[[nodiscard]] Child launch(const LaunchPlan& plan, ChildBody& body, sys::ForkLock& held);
+[[nodiscard]] Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held);
 
 /// In a child of launch(): its identity. In any other process: a zero parent.
 [[nodiscard]] const ChildIdentity& this_child() noexcept;

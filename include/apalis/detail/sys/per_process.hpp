@@ -44,7 +44,7 @@ class PerProcess {
 };
 
 /// Held while this library forks and while it changes what a fork must find consistent (slices,
-/// the module cache, the parent's pipe). The forking thread holds it, so its child may release it.
+/// the module cache, the parent's pipe). A child starts with an unlocked one.
 using ForkLock = std::unique_lock<std::mutex>;
 [[nodiscard]] ForkLock lock_forks();
 

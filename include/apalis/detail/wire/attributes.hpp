@@ -42,8 +42,8 @@ inline constexpr Entry set_entry{&invoke_set<A, M, B>, "set of a data member",
 template <class A>
 inline constexpr Entry copy_entry{&invoke_copy<A>, "copy", 1};
 template <class A, class F, class List, bool plain>
-inline constexpr Entry edited_copy_entry{&invoke_edited_copy<A, F, List, plain>, "copy with an edit",
-                                         alignment_of_arguments(List{})};
+inline constexpr Entry edited_copy_entry{&invoke_edited_copy<A, F, List, plain>,
+                                         "copy with an edit", alignment_of_arguments(List{})};
 
 template <bool aloud, class A, class M>
 consteval bool can_get() {

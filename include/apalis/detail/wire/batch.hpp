@@ -1,82 +1,126 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Many encoded calls as one, and their results.
+// Many encoded calls in one message, and their outcomes in one reply.
 //
-//   calls     const Entry* | count | for each: 2 × size + wide | padding if wide | the call's bytes
-//   results   for each: 0 | the encoded result        or     1 | size | the encoded exception
+//   begin_batch(buffer, calls.size());
+//   for (const auto& call : calls) append_to_batch(buffer, call.bytes());
+//   …
+//   std::vector<int> sums;
+//   if (!decode_batch_values(reply, calls.size(), sums))          // one of them failed:
+//     outcomes = decode_batch<int>(reply_again, calls.size(), pid);
 //
-// A call that borrows from its message is `wide`: it starts at a multiple of 64, so that what is
-// aligned within it is aligned in memory. Results are not delimited: they are read in order.
+// Message: [batch Entry*][count] and each call as [size][call], or, where the call's Entry asks for
+// alignment, as [0][alignment][size][padding][call]: offsets inside a call count from its own Entry
+// pointer, and are aligned in memory because its start is.
+// Reply: for each call [0][result] or [1][8 bytes of size][exception].
 
 #include <sys/types.h>
 
-#include <apalis/detail/wire/codec.hpp>
-#include <apalis/detail/wire/entry.hpp>
-#include <apalis/detail/wire/exception.hpp>
-#include <apalis/outcome.hpp>
 #include <cstddef>
+#include <cstring>
 #include <exception>
 #include <span>
+#include <type_traits>
+#include <utility>
 #include <vector>
+
+#include "apalis/detail/wire/exception.hpp"
+#include "apalis/detail/wire/thunk.hpp"
+#include "apalis/outcome.hpp"
 
 namespace apalis::detail::wire {
 
-/// Runs them in order; one that throws does not keep the next from running.
-extern const Entry batch_entry;
+enum class CallStatus : std::uint8_t { ok = 0, failed = 1 };
 
-/// Appends the head of a batch of `count` calls to an empty buffer; then add each.
-void begin_batch(Buffer& buffer, std::size_t count);
-void add_to_batch(Buffer& buffer, std::span<const std::byte> call);
+/// Runs every call of a batch on the object; an exception ends its own call only.
+void run_batch(void* object, Reader& args, Buffer& result);
 
-enum class BatchStatus : unsigned char { value, exception };
+inline constexpr Entry batch_entry{&run_batch, "a batch of calls"};
 
-/// Whether the next result is a value. Throws Malformed for a byte that says neither.
-[[nodiscard]] inline bool next_is_value(Reader& results) {
-  unsigned char status = 0;
-  results.read(&status, 1);
-  if (status > static_cast<unsigned char>(BatchStatus::exception)) [[unlikely]]
-    throw Malformed("malformed batch: its worker wrote a status that does not exist");
-  return status == static_cast<unsigned char>(BatchStatus::value);
+[[noreturn]] void throw_bad_status();
+
+inline void begin_batch(Buffer& buffer, std::size_t count) {
+  const Entry* const address = &batch_entry;
+  buffer.append(&address, sizeof address);
+  buffer.append_size(count);
 }
 
-[[nodiscard]] std::exception_ptr decode_batch_exception(Reader& results, pid_t worker);
-
-/// The fast path: true if every one of `count` calls without result succeeded.
-[[nodiscard]] inline bool batch_succeeded(Reader& results, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i)
-    if (!next_is_value(results)) return false;
-  return true;
-}
-
-/// The fast path: fills `values` if every one of `count` calls succeeded.
-template <class R>
-[[nodiscard]] bool decode_batch_values(Reader& results, std::size_t count, std::vector<R>& values) {
-  values.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!next_is_value(results)) [[unlikely]]
-      return false;
-    values.push_back(wire::decode<R>(results));
+/// The call is what encode_call wrote into a Buffer of its own.
+inline void append_to_batch(Buffer& buffer, std::span<const std::byte> call) {
+  const Entry* entry;
+  std::memcpy(&entry, call.data(), sizeof entry);
+  if (entry->alignment > 1) {
+    std::byte* const mark = buffer.grow(2);
+    mark[0] = std::byte{0};
+    mark[1] = static_cast<std::byte>(entry->alignment);
+    buffer.append_size(call.size());
+    buffer.align(entry->alignment);
+  } else {
+    buffer.append_size(call.size());
   }
-  return true;
+  buffer.append(call.data(), call.size());
 }
 
-/// Every outcome, whatever they are.
+inline void encode_batch(Buffer& buffer, std::span<const std::span<const std::byte>> calls) {
+  begin_batch(buffer, calls.size());
+  for (const std::span<const std::byte> call : calls) append_to_batch(buffer, call);
+}
+
+inline CallStatus read_status(Reader& reader) {
+  const auto status = static_cast<CallStatus>(*reader.take(1).data());
+  if (status != CallStatus::ok && status != CallStatus::failed) throw_bad_status();
+  return status;
+}
+
+/// The exception behind a CallStatus::failed; the worker's pid goes into it.
+std::exception_ptr read_failure(Reader& reader, pid_t worker);
+
+/// Every outcome of a reply; throws Malformed if it is none of `expected` calls with results R.
 template <class R>
-[[nodiscard]] std::vector<Outcome<R>> decode_batch(Reader& results, std::size_t count,
-                                                   pid_t worker) {
+std::vector<Outcome<R>> decode_batch(Reader& reader, std::size_t expected, pid_t worker) {
   std::vector<Outcome<R>> outcomes;
-  outcomes.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!next_is_value(results)) {
-      outcomes.emplace_back(decode_batch_exception(results, worker));
+  outcomes.reserve(expected);
+  for (std::size_t i = 0; i < expected; ++i) {
+    if (read_status(reader) == CallStatus::failed) {
+      outcomes.emplace_back(read_failure(reader, worker));
     } else if constexpr (std::is_void_v<R>) {
       outcomes.emplace_back(std::in_place);
     } else {
-      outcomes.emplace_back(std::in_place, wire::decode<R>(results));
+      outcomes.emplace_back(std::in_place, decode<R>(reader));
     }
   }
   return outcomes;
+}
+
+/// Appends the results to `values` if every call succeeded. If not, returns false with the reader
+/// and `values` anywhere: decode_batch then has to start over.
+template <class R>
+bool decode_batch_values(Reader& reader, std::size_t expected, std::vector<R>& values) {
+  values.reserve(values.size() + expected);
+  if constexpr (bytes_copyable<R> && !std::is_same_v<R, bool>) {
+    constexpr std::size_t stride = 1 + sizeof(R);
+    if (reader.remaining() / stride < expected) return false;
+    const std::byte* at = reader.take(expected * stride).data();
+    for (std::size_t i = 0; i < expected; ++i, at += stride) {
+      if (*at != std::byte{static_cast<std::uint8_t>(CallStatus::ok)}) return false;
+      Reader one({at + 1, sizeof(R)});
+      values.push_back(decode<R>(one));
+    }
+  } else {
+    for (std::size_t i = 0; i < expected; ++i) {
+      if (read_status(reader) != CallStatus::ok) return false;
+      values.push_back(decode<R>(reader));
+    }
+  }
+  return true;
+}
+
+/// The same for calls without result.
+inline bool decode_batch_values(Reader& reader, std::size_t expected) {
+  for (std::size_t i = 0; i < expected; ++i)
+    if (read_status(reader) != CallStatus::ok) return false;
+  return true;
 }
 
 }  // namespace apalis::detail::wire

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How the callable itself crosses: member pointers, function pointers, closures, function objects.
+// What can be called in a worker: which parameters and result a callable has there, whether they
+// can cross, and how the callable itself does.
+//
+//   can_call<false, true, Counter, int (Counter::*)(int), short>()   // true
+//   CallShape<Counter, int (Counter::*)(int), short>::Parameters     // TypeList<int>
 
-#include <apalis/by_value.hpp>
-#include <apalis/detail/core/signature.hpp>
-#include <apalis/detail/wire/codec.hpp>
-#include <apalis/detail/wire/parameter.hpp>
 #include <array>
 #include <bit>
-#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <type_traits>
 #include <utility>
 
-namespace apalis::detail::wire {
+#include "apalis/by_value.hpp"
+#include "apalis/detail/core/signature.hpp"
+#include "apalis/detail/wire/parameter.hpp"
+#include "apalis/detail/wire/refusal.hpp"
 
-template <class F>
-inline constexpr bool is_by_value = false;
-template <class F>
-inline constexpr bool is_by_value<by_value_t<F>> = true;
+namespace apalis::detail::wire {
 
 template <class F>
 inline constexpr bool is_std_function = false;
@@ -29,106 +29,235 @@ template <class S>
 inline constexpr bool is_std_function<std::function<S>> = true;
 
 template <class F>
-inline constexpr bool is_function_pointer =
-    std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
+inline constexpr bool is_by_value = false;
+template <class F>
+inline constexpr bool is_by_value<by_value_t<F>> = true;
 
-/// Nothing to send: any object of the type does.
+template <class F>
+inline constexpr bool is_function_pointer =
+    std::is_pointer_v<F>&& std::is_function_v<std::remove_pointer_t<F>>;
+
 template <class F>
 inline constexpr bool is_stateless =
-    std::is_class_v<F> && std::is_empty_v<F> && std::is_trivially_copyable_v<F>;
+    std::is_class_v<F>&& std::is_empty_v<F>&& std::is_trivially_copyable_v<F>;
 
-/// A member function pointer of the Itanium C++ ABI, which every compiler on Linux follows: what it
-/// points to, and what to add to `this`. The addition is nearly always zero and then not sent.
-struct MemberPointer {
-  std::uintptr_t target;
-  std::ptrdiff_t adjustment;  // twice that on ARM, where its lowest bit says "virtual"
-
-  template <class F>
-  static MemberPointer of(F f) noexcept {
-    static_assert(sizeof(F) == sizeof(MemberPointer));
-    return std::bit_cast<MemberPointer>(f);
-  }
-  [[nodiscard]] bool is_virtual() const noexcept {
-#if defined(__arm__) || defined(__aarch64__)
-    return (adjustment & 1) != 0;
-#else
-    return (target & 1) != 0;
-#endif
-  }
-};
-
-
+/// The type that is called: what by_value() wraps, else F itself.
 template <class F>
-struct CallableForm {
-  static constexpr bool member = std::is_member_function_pointer_v<F>;
-  /// Whether this one is sent in the short form.
-  static bool is_plain(const F& f) noexcept {
-    if constexpr (member) {
-      return MemberPointer::of(f).adjustment == 0;
-    } else {
-      return true;
-    }
-  }
-  template <bool plain>
-  static void encode(Buffer& buffer, const F& f) {
-    if constexpr (member) {
-      buffer.append(&f, plain ? sizeof(std::uintptr_t) : sizeof(F));
-    } else if constexpr (is_function_pointer<F> || is_by_value<F>) {
-      if constexpr (!is_stateless<F>) buffer.append(&f, sizeof(F));
-    } else if constexpr (!is_stateless<F> || has_cereal_functions<F>) {
-      wire::encode(buffer, f);
-    }
-  }
-  template <bool plain>
-  static F decode(Reader& reader) {
-    if constexpr (member) {
-      MemberPointer pointer{0, 0};
-      reader.read(&pointer, plain ? sizeof(std::uintptr_t) : sizeof(F));
-      return std::bit_cast<F>(pointer);
-    } else if constexpr (is_stateless<F> && !has_cereal_functions<F>) {
-      return std::bit_cast<F>(std::array<std::byte, sizeof(F)>{});
-    } else if constexpr (is_function_pointer<F> || is_by_value<F>) {
-      std::array<std::byte, sizeof(F)> bytes;
-      reader.read(bytes.data(), sizeof(F));
-      return std::bit_cast<F>(bytes);
-    } else {
-      return wire::decode<F>(reader);
-    }
-  }
+struct CalleeOf {
+  using type = F;
+};
+template <class F>
+struct CalleeOf<by_value_t<F>> {
+  using type = F;
+};
+template <class F>
+using Callee = typename CalleeOf<F>::type;
+
+// ---- Parameters and result ----------------------------------------------------------------------
+
+/// Parameters behind the object, and the result, of a Callee called with Arguments.
+template <class A, class F, class... Arguments>
+struct CallShape {
+  using Parameters = TypeList<GenericArgument<Arguments>...>;
+  using Result = std::invoke_result_t<F&, A&, GenericArgument<Arguments>...>;
+};
+template <class A, class F, class... Arguments>
+requires has_signature<F>
+struct CallShape<A, F, Arguments...> {
+  using Parameters = typename ListTail<typename SignatureOf<F>::Parameters>::Tail;
+  using Result = typename SignatureOf<F>::Result;
+};
+template <class A, class F, class... Arguments>
+requires(
+    has_signature<F>&& std::is_member_function_pointer_v<F>) struct CallShape<A, F, Arguments...> {
+  using Parameters = typename SignatureOf<F>::Parameters;
+  using Result = typename SignatureOf<F>::Result;
 };
 
-/// May a callable of type F cross?
-template <bool aloud, class F>
-consteval bool can_send_callable() {
-  if constexpr (std::is_member_object_pointer_v<F>) {
-    return refuse<aloud, DataMemberPointer<F>>();
-  } else if constexpr (std::is_member_function_pointer_v<F> || is_function_pointer<F> ||
-                       is_by_value<F>) {
-    return true;
-  } else if constexpr (is_std_function<F>) {
-    return refuse<aloud, StdFunction<F>>();
-  } else if constexpr (!std::is_class_v<F>) {
-    return refuse<aloud, NotCallable<F>>();
-  } else if constexpr (is_stateless<F> || has_cereal_functions<F>) {
-    return true;
+template <bool aloud, class P, class Argument>
+consteval bool can_be_passed() {
+  if constexpr (can_be_parameter<aloud, P>()) {
+    return can_pass<aloud, P, Argument>();
   } else {
-    return refuse<aloud, ClosureWithCaptures<F>>();
+    return false;
   }
 }
 
-/// Where the code lies that a run-time pointer leads to, to be checked against the worker's
-/// modules. Null for what carries no such pointer.
-template <class A, class F>
-const void* code_address(const F& f) noexcept {
-  if constexpr (std::is_member_function_pointer_v<F>) {
-    const auto pointer = MemberPointer::of(f);
-    return pointer.is_virtual() ? nullptr : reinterpret_cast<const void*>(pointer.target);
-  } else if constexpr (std::is_function_v<F>) {
-    return reinterpret_cast<const void*>(&f);
-  } else if constexpr (is_function_pointer<F>) {
-    return reinterpret_cast<const void*>(f);
+/// The first that can't be passed speaks; the others are not looked at.
+template <bool aloud, class Parameters, class Arguments>
+inline constexpr bool can_all_be_passed = true;
+template <bool aloud, class P, class... Ps, class Argument, class... Arguments>
+inline constexpr bool
+    can_all_be_passed<aloud, TypeList<P, Ps...>, TypeList<Argument, Arguments...>> = [] {
+      if constexpr (can_be_passed<aloud, P, Argument>()) {
+        return can_all_be_passed<aloud, TypeList<Ps...>, TypeList<Arguments...>>;
+      } else {
+        return false;
+      }
+    }();
+
+/// Can Arguments be sent to a callable with this signature, and its result come back?
+template <bool aloud, bool with_result, class A, class F, class... Arguments>
+consteval bool can_exchange() {
+  using Shape = CallShape<A, F, Arguments...>;
+  using Parameters = typename Shape::Parameters;
+  if constexpr (Parameters::size != sizeof...(Arguments)) {
+    return refuse<aloud, WrongNumberOfArguments<F, Parameters, Arguments...>>();
+  } else if constexpr (!can_all_be_passed<aloud, Parameters, TypeList<Arguments...>>) {
+    return false;
+  } else if constexpr (with_result) {
+    return can_be_result<aloud, typename Shape::Result>();
   } else {
-    return nullptr;
+    return true;
+  }
+}
+
+template <bool aloud, bool with_result, class A, class F, class... Arguments>
+consteval bool can_call_object() {
+  if constexpr (has_signature<F>) {
+    using Parameters = typename SignatureOf<F>::Parameters;
+    if constexpr (Parameters::size == 0) {
+      return refuse<aloud, ObjectNotFirst<A, F>>();
+    } else if constexpr (!std::is_convertible_v<A&, typename ListTail<Parameters>::Head>) {
+      return refuse<aloud, ObjectNotFirst<A, F>>();
+    } else {
+      return can_exchange<aloud, with_result, A, F, Arguments...>();
+    }
+  } else if constexpr ((is_view<std::decay_t<Arguments>> || ...)) {
+    return refuse<aloud, ViewArgument<TypeList<std::decay_t<Arguments>...>>>();
+  } else if constexpr (!can_all_be_passed<aloud, TypeList<GenericArgument<Arguments>...>,
+                                          TypeList<Arguments...>>) {
+    return false;
+  } else if constexpr (!std::is_invocable_v<F&, A&, GenericArgument<Arguments>...>) {
+    return refuse<aloud, NotCallableWith<A, F, GenericArgument<Arguments>...>>();
+  } else {
+    return can_exchange<aloud, with_result, A, F, Arguments...>();
+  }
+}
+
+/// Can a Callee be called on an A in another process? If not and `aloud`, compilation ends with the
+/// sentence that says why.
+template <bool aloud, bool with_result, class A, class F, class... Arguments>
+consteval bool can_call() {
+  if constexpr (std::is_member_object_pointer_v<F>) {
+    return refuse<aloud, DataMemberPointer<F>>();
+  } else if constexpr (std::is_member_function_pointer_v<F>) {
+    if constexpr (!has_signature<F>) {
+      return refuse<aloud, NotCallable<F>>();
+    } else if constexpr (!std::is_convertible_v<A*, typename SignatureOf<F>::Class*>) {
+      return refuse<aloud, NotAMemberOf<A, F>>();
+    } else {
+      return can_exchange<aloud, with_result, A, F, Arguments...>();
+    }
+  } else if constexpr (is_function_pointer<F> || std::is_class_v<F>) {
+    return can_call_object<aloud, with_result, A, F, Arguments...>();
+  } else {
+    return refuse<aloud, NotCallable<F>>();
+  }
+}
+
+// ---- How the callable crosses -------------------------------------------------------------------
+
+/// Not at all: it is part of the thunk's type.
+template <auto f>
+struct ConstantTarget {
+  using Callable = std::remove_const_t<decltype(f)>;
+  static constexpr std::size_t size = 0;
+  static Callable decode(Reader&) { return f; }
+};
+
+/// Not at all: a closure without captures has no state, and no constructor is asked for it.
+template <class F>
+struct StatelessTarget {
+  using Callable = F;
+  static constexpr std::size_t size = 0;
+  static void write(std::byte*, const F&) {}
+  static F decode(Reader&) { return std::bit_cast<F>(std::byte{}); }
+};
+
+/// As its bytes: function pointers, and what by_value() wraps.
+template <class F>
+struct BytesTarget {
+  using Callable = F;
+  static constexpr std::size_t size = sizeof(F);
+  static void write(std::byte* at, const F& f) { std::memcpy(at, std::addressof(f), sizeof(F)); }
+  static F decode(Reader& reader) {
+    struct Bytes {
+      alignas(F) std::byte bytes[sizeof(F)];
+    } copy;
+    reader.read(copy.bytes, sizeof(F));
+    return std::bit_cast<F>(copy);
+  }
+};
+
+// The Itanium ABI's pointer to a member function: an address or vtable offset, and what to add to
+// `this`, which is 0 unless the member belongs to a second base.
+using MemberPointerWords = std::array<std::uintptr_t, 2>;
+
+/// A member function pointer that adjusts nothing, as its first word.
+template <class F>
+struct MemberTarget {
+  static_assert(sizeof(F) == sizeof(MemberPointerWords));
+  using Callable = F;
+  static constexpr std::size_t size = sizeof(std::uintptr_t);
+  static void write(std::byte* at, const F& f) {
+    const auto words = std::bit_cast<MemberPointerWords>(f);
+    std::memcpy(at, words.data(), size);
+  }
+  static F decode(Reader& reader) {
+    MemberPointerWords words{};
+    reader.read(words.data(), size);
+    return std::bit_cast<F>(words);
+  }
+};
+
+/// By its cereal functions.
+template <class F>
+struct EncodedTarget {
+  using Callable = F;
+  static F decode(Reader& reader) { return wire::decode<F>(reader); }
+};
+
+/// How an F that is neither a member function pointer nor part of a type crosses; void if it can't.
+template <class F>
+struct TargetFor {
+  using type = std::conditional_t<
+      is_function_pointer<F>, BytesTarget<F>,
+      std::conditional_t<
+          is_stateless<F>, StatelessTarget<F>,
+          std::conditional_t<std::is_class_v<F> && sendable_value<F>, EncodedTarget<F>, void>>>;
+};
+template <class F>
+struct TargetFor<by_value_t<F>> {
+  using type = BytesTarget<F>;
+};
+template <class F>
+using Target = typename TargetFor<F>::type;
+
+template <bool aloud, class F>
+consteval bool can_carry() {
+  if constexpr (std::is_member_pointer_v<F>) {
+    return true;
+  } else if constexpr (is_std_function<F>) {
+    return refuse<aloud, StdFunction<F>>();
+  } else if constexpr (!std::is_class_v<F> && !is_function_pointer<F>) {
+    return refuse<aloud, NotCallable<F>>();
+  } else if constexpr (std::is_void_v<Target<F>>) {
+    return refuse<aloud, ClosureWithCaptures<F>>();
+  } else {
+    return true;
+  }
+}
+
+/// Calls f on the object; member function pointers as (object.*f)(…).
+template <class A, class F, class... Values>
+decltype(auto) call_on(A& object, F& f, Values&&... values) {
+  if constexpr (!std::is_member_function_pointer_v<F>) {
+    return f(object, std::forward<Values>(values)...);
+  } else if constexpr (SignatureOf<F>::on_rvalue) {
+    return (std::move(object).*f)(std::forward<Values>(values)...);
+  } else {
+    return (object.*f)(std::forward<Values>(values)...);
   }
 }
 

@@ -48,10 +48,9 @@ using Decoded = std::remove_cvref_t<P>;
 
 /// What an argument is sent as when the callable does not declare its parameter's type.
 template <class Argument>
-using GenericArgument =
-    std::conditional_t<std::is_same_v<std::decay_t<Argument>, const char*> ||
-                           std::is_same_v<std::decay_t<Argument>, char*>,
-                       std::string, std::decay_t<Argument>>;
+using GenericArgument = std::conditional_t<std::is_same_v<std::decay_t<Argument>, const char*> ||
+                                               std::is_same_v<std::decay_t<Argument>, char*>,
+                                           std::string, std::decay_t<Argument>>;
 
 /// Refuses a T that can't cross, in the words that fit why.
 template <bool aloud, class T>
@@ -103,7 +102,8 @@ consteval bool can_be_parameter() {
   using T = Decoded<P>;
   if constexpr (is_mutable_span<T>) {
     return refuse<aloud, MutableSpanParameter<P>>();
-  } else if constexpr (std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>) {
+  } else if constexpr (std::is_lvalue_reference_v<P> &&
+                       !std::is_const_v<std::remove_reference_t<P>>) {
     return refuse<aloud, MutableReferenceParameter<P>>();
   } else if constexpr (borrowed<T>) {
     return true;
@@ -148,7 +148,8 @@ consteval bool can_be_result() {
     return refuse<aloud, PointerResult<R>>();
   } else if constexpr (is_view<T>) {
     return refuse<aloud, ViewResult<R>>();
-  } else if constexpr (std::is_lvalue_reference_v<R> && !std::is_const_v<std::remove_reference_t<R>>) {
+  } else if constexpr (std::is_lvalue_reference_v<R> &&
+                       !std::is_const_v<std::remove_reference_t<R>>) {
     return refuse<aloud, MutableReferenceResult<R>>();
   } else {
     return can_cross<aloud, T>();

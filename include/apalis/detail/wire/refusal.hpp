@@ -218,8 +218,9 @@ struct ArrayMember {
 };
 template <class A, class M>
 struct NotAssignable {
-  static_assert(never<A>, "apalis: set() can't assign to a member of a type that is const or has "
-                          "no assignment");
+  static_assert(never<A>,
+                "apalis: set() can't assign to a member of a type that is const or has "
+                "no assignment");
 };
 template <class A>
 struct NotCopyable {

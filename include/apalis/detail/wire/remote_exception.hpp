@@ -37,7 +37,8 @@ requires(!std::is_base_of_v<std::exception, E>) class RemoteException<E> final
 /// How one exception type crosses. One static object a type.
 struct ExceptionType {
   const std::type_info* type;
-  /// Appends what it takes to make the exception anew, beyond its message. `exception` is of `type`.
+  /// Appends what it takes to make the exception anew, beyond its message. `exception` is of
+  /// `type`.
   void (*encode)(Buffer& buffer, const void* exception);
   /// Makes it anew. Throws Malformed.
   std::exception_ptr (*make)(Reader& reader, RemoteError::Origin origin);
@@ -46,7 +47,8 @@ struct ExceptionType {
   const ExceptionType* next = nullptr;  // in the registry
 };
 
-/// Adds a static object to the registry of this process and of those forked later. **Threads:** any.
+/// Adds a static object to the registry of this process and of those forked later. **Threads:**
+/// any.
 void register_exception_type(ExceptionType& type);
 
 template <class E>

@@ -1,287 +1,294 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// From a callable and its arguments to bytes, and from these to the call.
+// A call as bytes: the address of the code that decodes and makes it, and what that code needs.
 //
-//   Buffer message;
-//   encode_call<Counter>(message, &Counter::add, 5);      // here
-//   entry->invoke(object, reader, result);                // there
-//   using R = call_result_t<Counter, int (Counter::*)(int), int>;   // int
+//   encode_call<Counter>(buffer, &Counter::add, 5);       // or encode_call_v<Counter,
+//   &Counter::add> Reader message(buffer.bytes());                       // … in the worker:
+//   read_entry(message)->invoke(&counter, message, result);
+//   Reader reply(result.bytes());                         // … and back:
+//   const int sum = decode<call_result_t<Counter, int (Counter::*)(int), int>>(reply);
+//
+// [const Entry*, 8 bytes][the callable, if it has any][the arguments]. Offsets, and so the
+// alignment of borrowed spans, count from the Entry pointer: a Reader must start there.
 
-#include <apalis/detail/core/type_name.hpp>
-#include <apalis/detail/wire/callable.hpp>
-#include <apalis/detail/wire/entry.hpp>
 #include <algorithm>
-#include <tuple>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "apalis/detail/core/signature.hpp"
+#include "apalis/detail/core/type_name.hpp"
+#include "apalis/detail/wire/buffer.hpp"
+#include "apalis/detail/wire/callable.hpp"
+#include "apalis/detail/wire/codec.hpp"
+#include "apalis/detail/wire/parameter.hpp"
+#include "apalis/detail/wire/reader.hpp"
+#include "apalis/error.hpp"
 
 namespace apalis::detail::wire {
 
-/// What is known of calling an F on an A with Args: the parameters after the object, the result.
-/// Ordinary member functions and callables with one signature declare both; for generic callables
-/// they follow from the arguments.
-template <class A, class F, class... Args>
-struct Shape {
-  static constexpr bool generic = true;
-  static constexpr bool known = std::is_invocable_v<F&, A&, GenericArgument<Args>...>;
-  using Parameters = TypeList<GenericArgument<Args>...>;
-  using Result = typename std::conditional_t<known,
-                                             std::invoke_result<F&, A&, GenericArgument<Args>...>,
-                                             std::type_identity<void>>::type;
+/// One constant for each kind of call; it lives in the image, so its address means the same in
+/// every process forked from it.
+struct Entry {
+  /// Decodes the arguments, calls, appends the result. Lets every exception out.
+  void (*invoke)(void* object, Reader& args, Buffer& result);
+  std::string_view name;
+  std::size_t alignment = 1;  ///< of the message's start, for its vectors and borrowed spans
 };
 
-template <class A, class F, class... Args>
-requires(std::is_member_function_pointer_v<F>) struct Shape<A, F, Args...> {
-  static constexpr bool generic = false;
-  using Parameters = typename SignatureOf<F>::Parameters;
-  using Result = typename SignatureOf<F>::Result;
-};
-
-template <class A, class F, class... Args>
-requires(!std::is_member_function_pointer_v<F> && has_signature<F> &&
-         (SignatureOf<F>::Parameters::size > 0)) struct Shape<A, F, Args...> {
-  static constexpr bool generic = false;
-  using Parameters = typename ListTail<typename SignatureOf<F>::Parameters>::Tail;
-  using Result = typename SignatureOf<F>::Result;
-};
-
-template <class A, class F, class... Args>
-struct Shape<A, by_value_t<F>, Args...> : Shape<A, F, Args...> {};
-
-template <class F>
-struct Unwrapped {
-  using type = F;
-};
-template <class F>
-struct Unwrapped<by_value_t<F>> {
-  using type = F;
-};
-
-// --- Checks ---------------------------------------------------------------------------------------
-
-template <bool aloud, class A, class F, class... Args>
-consteval bool takes_object() {
-  using G = typename Unwrapped<F>::type;
-  if constexpr (std::is_member_function_pointer_v<G>) {
-    if constexpr (!std::is_convertible_v<A*, typename SignatureOf<G>::Class*> &&
-                  !std::is_convertible_v<A*, const typename SignatureOf<G>::Class*>) {
-      return refuse<aloud, NotAMemberOf<A, G>>();
-    } else {
-      return true;
-    }
-  } else if constexpr (has_signature<G>) {
-    if constexpr (SignatureOf<G>::Parameters::size == 0) {
-      return refuse<aloud, ObjectNotFirst<A, G>>();
-    } else if constexpr (!std::is_convertible_v<
-                             A&, typename ListTail<typename SignatureOf<G>::Parameters>::Head>) {
-      return refuse<aloud, ObjectNotFirst<A, G>>();
-    } else {
-      return true;
-    }
-  } else if constexpr (!Shape<A, G, Args...>::known) {
-    return refuse<aloud, NotCallableWith<A, G, Args...>>();
-  } else {
-    return true;
-  }
+inline const Entry* read_entry(Reader& message) {
+  const Entry* entry;
+  message.read(&entry, sizeof entry);
+  return entry;
 }
 
-template <bool aloud, class F, bool generic, class... P, class... Args>
-consteval bool takes_arguments(TypeList<P...>, TypeList<Args...>) {
-  if constexpr (sizeof...(P) != sizeof...(Args)) {
-    return refuse<aloud, WrongNumberOfArguments<F, TypeList<P...>, Args...>>();
-  } else if constexpr (generic) {
-    return ((is_view<P> ? refuse<aloud && is_view<P>, ViewArgument<P>>()
-                        : can_be_parameter<aloud && !is_view<P>, P>()) &&
-            ...);
-  } else {
-    return (can_be_parameter<aloud, P>() && ...) && (can_pass<aloud, P, Args>() && ...);
-  }
-}
+/// What becomes of the call's result.
+enum class Reply {
+  result,  // it is sent
+  none,    // it is dropped
+  copy     // the call edits a copy of the object, and the copy is sent
+};
 
-/// Everything that must hold for this call to cross; with `aloud`, what does not is a sentence.
-template <bool aloud, bool drop_result, class A, class F, class... Args>
-consteval bool can_call() {
-  if constexpr (!can_send_callable<aloud, F>()) {
-    return false;
-  } else if constexpr (!takes_object<aloud, A, F, Args...>()) {
-    return false;
-  } else {
-    using S = Shape<A, F, Args...>;
-    if constexpr (!takes_arguments<aloud, F, S::generic>(typename S::Parameters{},
-                                                         TypeList<Args...>{})) {
-      return false;
-    } else if constexpr (drop_result) {
-      return true;
+// ---- In the worker ------------------------------------------------------------------------------
+
+template <std::size_t i, class T>
+struct DecodedValue {
+  T value;
+};
+
+template <class Indices, class... P>
+struct DecodedValues;
+template <std::size_t... i, class... P>
+struct DecodedValues<std::index_sequence<i...>, P...> : DecodedValue<i, Decoded<P>>... {
+  // Braces keep the order of decoding and construct in place.
+  explicit DecodedValues([[maybe_unused]] Reader& reader)
+      : DecodedValue<i, Decoded<P>>{decode<Decoded<P>>(reader)}... {}
+
+  template <class A, class F>
+  decltype(auto) call(A& object, F& f) {
+    return call_on(object, f, static_cast<P&&>(DecodedValue<i, Decoded<P>>::value)...);
+  }
+};
+
+template <class A, class TargetT, Reply reply, class Parameters>
+struct Thunk;
+template <class A, class TargetT, Reply reply, class... P>
+struct Thunk<A, TargetT, reply, TypeList<P...>> {
+  static void invoke(void* object, Reader& args, Buffer& result) {
+    A& self = *static_cast<A*>(object);
+    auto callable = TargetT::decode(args);
+    DecodedValues<std::index_sequence_for<P...>, P...> values(args);
+    if constexpr (reply == Reply::none) {
+      static_cast<void>(values.call(self, callable));
+    } else if constexpr (reply == Reply::copy) {
+      A copy(std::as_const(self));
+      static_cast<void>(values.call(copy, callable));
+      encode<A>(result, copy);
     } else {
-      return can_be_result<aloud, typename S::Result>();
+      using R = decltype(values.call(self, callable));
+      if constexpr (std::is_void_v<R>) {
+        values.call(self, callable);
+      } else {
+        R&& returned = values.call(self, callable);
+        encode<std::remove_cvref_t<R>>(result, returned);
+      }
     }
   }
-}
+};
 
-// --- The worker's side ------------------------------------------------------------------------------
+// ---- Names --------------------------------------------------------------------------------------
 
-/// Hands a decoded value to a parameter declared as P: const references as they are, the rest moved.
-template <class P, class T>
-constexpr decltype(auto) hand_over(T& value) noexcept {
-  if constexpr (std::is_lvalue_reference_v<P>) {
-    return std::as_const(value);
-  } else {
-    return std::move(value);
-  }
-}
+template <class T>
+inline constexpr std::string_view name_of_type = type_name<T>();
+template <auto value>
+inline constexpr std::string_view name_of_value = value_name<value>();
+inline constexpr std::string_view name_gap = " ";
+inline constexpr std::string_view name_open = "(";
+inline constexpr std::string_view name_comma = ", ";
+inline constexpr std::string_view name_close = ")";
 
-template <class Call>
-void encode_result(Buffer& result, Call&& call) {
-  using R = std::invoke_result_t<Call>;
-  if constexpr (std::is_void_v<R>) {
-    call();
-  } else {
-    wire::encode<std::remove_cvref_t<R>>(result, call());
-  }
-}
-
-template <class A, class F, bool drop_result, class... P>
-void invoke_with(A& object, F& callable, Reader& reader, Buffer& result, TypeList<P...>) {
-  // Braces: decoded from left to right, as encoded.
-  std::tuple<Decoded<P>...> values{wire::decode<Decoded<P>>(reader)...};
-  const auto call = [&]() -> decltype(auto) {
-    return std::apply(
-        [&](auto&... value) -> decltype(auto) {
-          if constexpr (std::is_member_function_pointer_v<F>) {
-            if constexpr (std::is_invocable_v<F, A&, decltype(hand_over<P>(value))...>) {
-              return std::invoke(callable, object, hand_over<P>(value)...);
-            } else {  // a member function that is &&-qualified
-              return std::invoke(callable, std::move(object), hand_over<P>(value)...);
-            }
-          } else {
-            return std::invoke(callable, object, hand_over<P>(value)...);
-          }
-        },
-        values);
+template <class TargetT>
+struct CallName {
+  static constexpr std::string_view text = type_name<typename TargetT::Callable>();
+};
+template <auto f, class Parameters>
+struct FunctionName;
+template <auto f>
+struct FunctionName<f, TypeList<>> {
+  static constexpr std::string_view text =
+      Joined<name_of_type<typename SignatureOf<decltype(f)>::Result>, name_gap, name_of_value<f>,
+             name_open, name_close>::text;
+};
+template <auto f, class First, class... Rest>
+struct FunctionName<f, TypeList<First, Rest...>> {
+  template <class T>
+  struct AfterComma {
+    static constexpr std::string_view text = Joined<name_comma, name_of_type<T>>::text;
   };
-  if constexpr (drop_result) {
-    static_cast<void>(call());
-  } else {
-    encode_result(result, call);
-  }
-}
-
-template <class F>
-auto& unwrapped(F& callable) {
-  if constexpr (is_by_value<F>) {
-    return callable.callable;
-  } else {
-    return callable;
-  }
-}
-
-template <class A, class F, class List, bool plain, bool drop_result>
-void invoke_thunk(void* object, Reader& reader, Buffer& result) {
-  F callable = CallableForm<F>::template decode<plain>(reader);
-  auto& target = unwrapped(callable);
-  invoke_with<A, std::remove_reference_t<decltype(target)>, drop_result>(
-      *static_cast<A*>(object), target, reader, result, List{});
-}
-
-template <class A, auto method, class List, bool drop_result>
-void invoke_bound_thunk(void* object, Reader& reader, Buffer& result) {
-  auto target = method;
-  invoke_with<A, decltype(target), drop_result>(*static_cast<A*>(object), target, reader, result,
-                                                List{});
-}
-
-template <class... P>
-constexpr std::size_t alignment_of_arguments(TypeList<P...>) {
-  return std::max({std::size_t{1}, encoded_alignment<Decoded<P>>()...});
-}
-
-template <class A, class F, class List, bool plain, bool drop_result>
-inline constexpr Entry entry_of{&invoke_thunk<A, F, List, plain, drop_result>,
-                                type_name<typename Unwrapped<F>::type>(),
-                                alignment_of_arguments(List{})};
-
-template <class A, auto method, class List, bool drop_result>
-inline constexpr Entry bound_entry_of{&invoke_bound_thunk<A, method, List, drop_result>,
-                                      value_name<method>(), alignment_of_arguments(List{})};
-
-// --- The parent's side ------------------------------------------------------------------------------
-
-inline void encode_entry(Buffer& buffer, const Entry& entry) {
-  const Entry* const address = &entry;
-  buffer.append(&address, sizeof address);
-}
-
-template <class... P, class... Args>
-void encode_arguments(Buffer& buffer, TypeList<P...>, Args&&... args) {
-  (with_converted<P>(std::forward<Args>(args),
-                     [&](const auto& value) { wire::encode<Decoded<P>>(buffer, value); }),
-   ...);
-}
-
-template <class A, class F, bool drop_result, class... Args>
-void encode_checked(Buffer& buffer, const F& callable, Args&&... args) {
-  using List = typename Shape<A, F, Args...>::Parameters;
-  if (CallableForm<F>::is_plain(callable)) [[likely]] {
-    encode_entry(buffer, entry_of<A, F, List, true, drop_result>);
-    CallableForm<F>::template encode<true>(buffer, callable);
-  } else {
-    encode_entry(buffer, entry_of<A, F, List, false, drop_result>);
-    CallableForm<F>::template encode<false>(buffer, callable);
-  }
-  encode_arguments(buffer, List{}, std::forward<Args>(args)...);
-}
-
-template <bool fine, class A, class F, class... Args>
-struct CallResult {
-  using type = void;
+  static constexpr std::string_view text =
+      Joined<name_of_type<typename SignatureOf<decltype(f)>::Result>, name_gap, name_of_value<f>,
+             name_open, name_of_type<First>, AfterComma<Rest>::text..., name_close>::text;
 };
-template <class A, class F, class... Args>
-struct CallResult<true, A, F, Args...> {
-  using type = std::remove_cvref_t<typename Shape<A, F, Args...>::Result>;
+template <auto f>
+requires(std::is_pointer_v<decltype(f)> ||
+         std::is_member_pointer_v<decltype(f)>) struct CallName<ConstantTarget<f>>
+    : FunctionName<f, typename SignatureOf<decltype(f)>::Parameters> {
 };
 
-/// What Token<R> holds for a call of an F: a value for a const reference; void for what is refused,
-/// so that encode_call()'s sentence stands alone.
-template <class A, class F, class... Args>
+template <class A, class TargetT, Reply reply, class Parameters>
+inline constexpr Entry entry{};
+template <class A, class TargetT, Reply reply, class... P>
+inline constexpr Entry entry<A, TargetT, reply, TypeList<P...>>{
+    &Thunk<A, TargetT, reply, TypeList<P...>>::invoke, CallName<TargetT>::text,
+    std::max({std::size_t{1}, encoded_alignment<Decoded<P>>()...})};
+
+// ---- In the parent ------------------------------------------------------------------------------
+
+template <class P, class Argument>
+void encode_argument(Buffer& buffer, Argument&& argument) {
+  with_converted<P>(std::forward<Argument>(argument),
+                    [&](const Decoded<P>& value) { encode(buffer, value); });
+}
+
+template <class P, class Argument>
+std::byte* write_argument(std::byte* at, Argument&& argument) {
+  with_converted<P>(std::forward<Argument>(argument), [&](const Decoded<P>& value) {
+    std::memcpy(at, std::addressof(value), sizeof value);
+  });
+  return at + sizeof(Decoded<P>);
+}
+
+/// Entry, callable and arguments. With nothing but arguments of fixed size there is one check for
+/// room and then stores. What stands in the buffer after an exception is for the caller to drop.
+template <class A, class TargetT, Reply reply, class... P, class... Arguments>
+void encode_message(Buffer& buffer, TypeList<P...> parameters,
+                    [[maybe_unused]] const typename TargetT::Callable& callable,
+                    Arguments&&... arguments) {
+  const Entry* const address = &entry<A, TargetT, reply, decltype(parameters)>;
+  if constexpr (!requires { TargetT::size; }) {
+    buffer.append(&address, sizeof address);
+    encode(buffer, callable);
+    (encode_argument<P>(buffer, std::forward<Arguments>(arguments)), ...);
+  } else {
+    constexpr bool all_fixed = ((fixed_size<P> != 0) && ...);
+    constexpr std::size_t size =
+        sizeof address + TargetT::size + (all_fixed ? (fixed_size<P> + ... + 0) : 0);
+    std::byte* at = buffer.grow(size);
+    std::memcpy(at, &address, sizeof address);
+    at += sizeof address;
+    if constexpr (TargetT::size != 0) TargetT::write(at, callable);
+    at += TargetT::size;
+    if constexpr (all_fixed) {
+      ((at = write_argument<P>(at, std::forward<Arguments>(arguments))), ...);
+    } else {
+      (encode_argument<P>(buffer, std::forward<Arguments>(arguments)), ...);
+    }
+  }
+}
+
+[[noreturn]] void throw_null_callable();
+
+template <class A, Reply reply, class F, class... Arguments>
+void encode_runtime(Buffer& buffer, const F& f, Arguments&&... arguments) {
+  constexpr bool with_result = reply == Reply::result;
+  if constexpr (can_carry<true, F>()) {
+    if constexpr (can_call<true, with_result, A, Callee<F>, Arguments...>()) {
+      using Parameters = typename CallShape<A, Callee<F>, Arguments...>::Parameters;
+      if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
+        if (f == nullptr) throw_null_callable();
+      if constexpr (std::is_member_function_pointer_v<F>) {
+        if (std::bit_cast<MemberPointerWords>(f)[1] == 0) {
+          encode_message<A, MemberTarget<F>, reply>(buffer, Parameters{}, f,
+                                                    std::forward<Arguments>(arguments)...);
+        } else {
+          encode_message<A, BytesTarget<F>, reply>(buffer, Parameters{}, f,
+                                                   std::forward<Arguments>(arguments)...);
+        }
+      } else if constexpr (is_by_value<F>) {
+        encode_message<A, Target<F>, reply>(buffer, Parameters{}, f.callable,
+                                            std::forward<Arguments>(arguments)...);
+      } else {
+        encode_message<A, Target<F>, reply>(buffer, Parameters{}, f,
+                                            std::forward<Arguments>(arguments)...);
+      }
+    }
+  }
+}
+
+template <class A, Reply reply, auto f, class... Arguments>
+void encode_constant(Buffer& buffer, Arguments&&... arguments) {
+  using F = std::remove_const_t<decltype(f)>;
+  if constexpr (can_call<true, reply == Reply::result, A, F, Arguments...>()) {
+    using Parameters = typename CallShape<A, F, Arguments...>::Parameters;
+    encode_message<A, ConstantTarget<f>, reply>(buffer, Parameters{}, f,
+                                                std::forward<Arguments>(arguments)...);
+  }
+}
+
+template <class A, bool accepted, class F, class... Arguments>
+struct ResultOf {
+  using type = void;  // encode_call says what is wrong
+};
+template <class A, class F, class... Arguments>
+struct ResultOf<A, true, F, Arguments...> {
+  using type = std::remove_cvref_t<typename CallShape<A, F, Arguments...>::Result>;
+};
+
+// ---- The interface ------------------------------------------------------------------------------
+
+/// What the call's Token holds.
+template <class A, class F, class... Arguments>
 using call_result_t =
-    typename CallResult<can_call<false, false, A, F, Args...>(), A, F, Args...>::type;
+    typename ResultOf<A, can_call<false, true, A, Callee<std::decay_t<F>>, Arguments...>(),
+                      Callee<std::decay_t<F>>, Arguments...>::type;
+template <class A, auto f, class... Arguments>
+using call_result_v_t = call_result_t<A, decltype(f), Arguments...>;
 
-template <class A, auto method, class... Args>
-using call_result_v_t = call_result_t<A, std::remove_const_t<decltype(method)>, Args...>;
-
-/// Appends the call to an empty buffer. What can't cross is refused here.
-template <class A, class F, class... Args>
-void encode_call(Buffer& buffer, const F& callable, Args&&... args) {
-  using G = std::decay_t<F>;
-  if constexpr (can_call<true, false, A, G, Args...>())
-    encode_checked<A, G, false>(buffer, callable, std::forward<Args>(args)...);
+/// Appends a call of f, on the object first and with the arguments converted to its parameters'
+/// types. Throws what converting or a type's own functions throw; Error for a null f.
+template <class A, class F, class... Arguments>
+void encode_call(Buffer& buffer, F&& f, Arguments&&... arguments) {
+  encode_runtime<A, Reply::result, std::decay_t<F>>(buffer, f,
+                                                    std::forward<Arguments>(arguments)...);
+}
+template <class A, auto f, class... Arguments>
+void encode_call_v(Buffer& buffer, Arguments&&... arguments) {
+  encode_constant<A, Reply::result, f>(buffer, std::forward<Arguments>(arguments)...);
 }
 
-/// The same, its result dropped in the worker, so it need not be able to cross.
-template <class A, class F, class... Args>
-void encode_post(Buffer& buffer, const F& callable, Args&&... args) {
-  using G = std::decay_t<F>;
-  if constexpr (can_call<true, true, A, G, Args...>())
-    encode_checked<A, G, true>(buffer, callable, std::forward<Args>(args)...);
+/// The same for a call whose result nobody will see; it need not be able to cross.
+template <class A, class F, class... Arguments>
+void encode_post(Buffer& buffer, F&& f, Arguments&&... arguments) {
+  encode_runtime<A, Reply::none, std::decay_t<F>>(buffer, f, std::forward<Arguments>(arguments)...);
+}
+template <class A, auto f, class... Arguments>
+void encode_post_v(Buffer& buffer, Arguments&&... arguments) {
+  encode_constant<A, Reply::none, f>(buffer, std::forward<Arguments>(arguments)...);
 }
 
-template <class A, auto method, bool drop_result, class... Args>
-void encode_bound(Buffer& buffer, Args&&... args) {
-  using F = std::remove_const_t<decltype(method)>;
-  if constexpr (can_call<true, drop_result, A, F, Args...>()) {
-    using List = typename Shape<A, F, Args...>::Parameters;
-    encode_entry(buffer, bound_entry_of<A, method, List, drop_result>);
-    encode_arguments(buffer, List{}, std::forward<Args>(args)...);
+/// Address of the code that a function pointer or a pointer to a non-virtual member function leads
+/// to; null for everything else, whose code the Entry's address already vouches for.
+template <class A, class F>
+const void* code_address(const F& f) noexcept {
+  if constexpr (is_function_pointer<F>) {
+    return reinterpret_cast<const void*>(f);
+  } else if constexpr (std::is_function_v<F>) {
+    return reinterpret_cast<const void*>(&f);
+  } else if constexpr (std::is_member_function_pointer_v<F>) {
+    const auto words = std::bit_cast<MemberPointerWords>(f);
+#if defined(__aarch64__) || defined(__arm__)
+    const bool is_virtual = (words[1] & 1) != 0;  // ARM keeps the mark out of the code address
+#else
+    const bool is_virtual = (words[0] & 1) != 0;
+#endif
+    return is_virtual ? nullptr : reinterpret_cast<const void*>(words[0]);
+  } else {
+    return nullptr;
   }
-}
-
-/// The same with the callable bound at compile time: nothing of it is sent.
-template <class A, auto method, class... Args>
-void encode_call_v(Buffer& buffer, Args&&... args) {
-  encode_bound<A, method, false>(buffer, std::forward<Args>(args)...);
-}
-template <class A, auto method, class... Args>
-void encode_post_v(Buffer& buffer, Args&&... args) {
-  encode_bound<A, method, true>(buffer, std::forward<Args>(args)...);
 }
 
 }  // namespace apalis::detail::wire
