@@ -20,7 +20,7 @@
 #include <apalis/detail/actor/batch_state.hpp>
 #include <apalis/detail/actor/makers.hpp>
 #include <apalis/detail/core/short_name.hpp>
-#include <apalis/detail/wire/attributes.hpp>
+#include <apalis/detail/wire/attribute.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <apalis/options.hpp>
 #include <apalis/token.hpp>
@@ -144,7 +144,7 @@ class Handler {
   template <class M, class B>
     requires std::is_object_v<M> && std::derived_from<A, B>
   auto get(M B::*member) {
-    using R = detail::wire::get_result_t<A, M, B>;
+    using R = detail::wire::get_result_t<A, M B::*>;
     auto& link = this->link();
     detail::wire::Buffer message;
     detail::wire::encode_get<A>(message, member);
@@ -212,7 +212,7 @@ class Handler {
     for (const Call<A, R>& call : calls) {
       link.check_code(call.code_);
       check_entry(link, call.bytes_.data());
-      detail::wire::add_to_batch(message, call.bytes_.bytes());
+      detail::wire::append_to_batch(message, call.bytes_.bytes());
     }
     return submit<State, typename State::Results>(link, message, count);
   }

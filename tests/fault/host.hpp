@@ -23,7 +23,7 @@
 #include <type_traits>
 
 /// How long a test waits for what must happen before it calls it a failure.
-inline constexpr int patience_ms = 60'000;
+inline constexpr int patience_ms = 40'000;
 
 /// A process, related or not, observed by a descriptor of it.
 class Watched {

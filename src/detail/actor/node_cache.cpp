@@ -20,7 +20,7 @@ struct Cache {
 constinit thread_local Cache cache{nullptr, 0, false};
 
 void release(Node* node) noexcept {
-  ::operator delete(static_cast<void*>(node), node_bytes, node_alignment);
+  ::operator delete(static_cast<void*>(node), node_alignment);
 }
 
 /// Empties the thread's cache when the thread ends.

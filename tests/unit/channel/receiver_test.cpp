@@ -43,21 +43,22 @@ void forge(const Lane& lane, std::uint32_t position, Kind kind, std::size_t size
   unit.head = Head::make(position, kind, 1, size).word;
 }
 
+std::byte sink[block_limit];
+
 /// Whether the contract holds for what was taken; reads all of it.
 bool is_sound(const Receiver& receiver, const Lane& lane, const Arrival& arrival) {
   if (!arrival.in_arena()) {
     const auto limit = arrival.head.kind() == Kind::single ? single_bytes : pair_bytes;
     if (arrival.head.size() > limit) return false;
+    std::memcpy(sink, arrival.inline_bytes, arrival.head.size());
   } else {
     const std::byte* const bytes = receiver.block_bytes(arrival);
     const auto& block = arrival.block;
     if (bytes < lane.arena || bytes + block.size > lane.arena + arena_bytes) return false;
     if (block.size == 0 || block.size > block_limit || block.total < block.size) return false;
+    std::memcpy(sink, bytes, block.size);
   }
-  const auto message = content(receiver, arrival);
-  unsigned sum = 0;
-  for (const std::byte b : message.bytes) sum += std::to_integer<unsigned>(b);
-  return sum <= 255 * message.bytes.size();
+  return true;
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ constinit PerProcess<Counter> counter;
 }  // namespace
 
 TEST_CASE("a process has one value, made at first use", "[per_process]") {
-  PerProcess<Counter> own;
+  static constinit PerProcess<Counter> own;
   Counter& first = own.get();
   CHECK(first.value == 7);
   first.value = 8;
@@ -51,7 +51,7 @@ TEST_CASE("a fork starts with a fresh value and leaves its parent's alone", "[pe
 }
 
 TEST_CASE("threads that ask first at once get the same value", "[per_process]") {
-  PerProcess<Counter> own;
+  static constinit PerProcess<Counter> own;
   std::array<Counter*, 8> seen{};
   std::array<std::thread, 8> threads;
   std::atomic<std::size_t> ready{0};

@@ -37,7 +37,7 @@ class BatchState final : public ResultState<batch_result_t<R>> {
   stored_t<Results> decode(std::span<const std::byte> bytes) override {
     wire::Reader reader{bytes};
     if constexpr (std::is_void_v<R>) {
-      if (wire::batch_succeeded(reader, calls_)) return {};
+      if (wire::decode_batch_values(reader, calls_)) return {};
     } else {
       std::vector<R> values;
       if (wire::decode_batch_values<R>(reader, calls_, values)) return values;

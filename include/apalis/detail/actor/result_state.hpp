@@ -30,7 +30,7 @@ class ResultState : public State {
     if (size <= node_bytes) {
       free_node(memory);
     } else {
-      ::operator delete(memory, size, node_alignment);
+      ::operator delete(memory, node_alignment);
     }
   }
 

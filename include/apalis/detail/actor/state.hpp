@@ -4,7 +4,7 @@
 // The state of one call, shared by its token and its link.
 
 #include <apalis/detail/actor/link.hpp>
-#include <apalis/detail/wire/entry.hpp>
+#include <apalis/detail/wire/thunk.hpp>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

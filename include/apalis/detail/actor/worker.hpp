@@ -12,7 +12,7 @@
 #include <apalis/detail/channel/wait_policy.hpp>
 #include <apalis/detail/process/launcher.hpp>
 #include <apalis/detail/wire/buffer.hpp>
-#include <apalis/detail/wire/entry.hpp>
+#include <apalis/detail/wire/thunk.hpp>
 #include <cstddef>
 #include <span>
 #include <string_view>
