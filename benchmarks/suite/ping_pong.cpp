@@ -8,13 +8,13 @@
 
 namespace apalis::bench {
 
-PingPong::PingPong() : lines_(new (shared_memory(sizeof(Lines))) Lines{}) {
+PingPong::PingPong() : places_(new (shared_memory(places * sizeof(Lines))) Lines[places]{}) {
   const auto [read_end, write_end] = make_pipe();
   child_ = checked(fork(), "fork");
   if (child_ == 0) {
     die_with_parent();
     close(write_end);
-    echo(*lines_, read_end);
+    echo(places_, read_end);
   }
   close(read_end);
   wake_fd_ = write_end;
@@ -23,11 +23,12 @@ PingPong::PingPong() : lines_(new (shared_memory(sizeof(Lines))) Lines{}) {
 PingPong::~PingPong() {
   end_child(child_);
   close(wake_fd_);
-  munmap(lines_, sizeof(Lines));
+  munmap(places_, places * sizeof(Lines));
 }
 
-void PingPong::echo(Lines& lines, int wake_fd) noexcept {
-  for (char byte; read(wake_fd, &byte, 1) == 1;) {
+void PingPong::echo(Lines* pairs, int wake_fd) noexcept {
+  for (std::uint8_t place; read(wake_fd, &place, 1) == 1;) {
+    Lines& lines = pairs[place];
     std::uint32_t last = asleep;
     do {
       std::uint32_t stamp;
@@ -39,7 +40,8 @@ void PingPong::echo(Lines& lines, int wake_fd) noexcept {
 }
 
 void PingPong::wake() {
-  checked(write(wake_fd_, "", 1), "write");
+  place_ = static_cast<std::uint8_t>((place_ + 1) % places);
+  checked(write(wake_fd_, &place_, 1), "write");
   round_trip(1);
 }
 

@@ -38,16 +38,21 @@ class PingPong {
     alignas(128) std::atomic<std::uint32_t> ping;
     alignas(128) std::atomic<std::uint32_t> pong;
   };
+  // How far a line is from the two cores depends on its address, by a third of a round trip. Each
+  // block uses other lines, so that the median is not one address's luck.
+  static constexpr std::uint8_t places = 64;
   static constexpr std::uint32_t asleep = 0;  // the stamp that ends a spinning block
 
-  [[noreturn]] static void echo(Lines& lines, int wake_fd) noexcept;
+  [[noreturn]] static void echo(Lines* pairs, int wake_fd) noexcept;
 
   void round_trip(std::uint32_t stamp) {
-    lines_->ping.store(stamp, std::memory_order_release);
-    while (lines_->pong.load(std::memory_order_acquire) != stamp) pause_core();
+    Lines& lines = places_[place_];
+    lines.ping.store(stamp, std::memory_order_release);
+    while (lines.pong.load(std::memory_order_acquire) != stamp) pause_core();
   }
 
-  Lines* lines_;
+  Lines* places_;
+  std::uint8_t place_ = 0;
   std::uint32_t stamp_ = 1;
   int wake_fd_;
   pid_t child_;
@@ -55,6 +60,9 @@ class PingPong {
 
 /// The median round trip of a quick look, in nanoseconds.
 double ping_pong_now(const Effort& effort);
+
+/// Above this, something else kept the cores busy.
+inline constexpr double busy_ping_pong = 1000;
 
 /// Below this, two virtual cores share a physical one, and ratios to the ping-pong mean nothing.
 inline constexpr double shared_core_ping_pong = 120;

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <apalis/apalis.hpp>
+#include <array>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -36,13 +37,17 @@ Function* symbol(const Module& module, const char* name) {
   return reinterpret_cast<Function*>(address);
 }
 
-// A library of every system that no test needs.
-Module load_some_library() {
-  for (const char* name : {"libthread_db.so.1", "libanl.so.1", "libutil.so.1", "libz.so.1"}) {
-    if (Module loaded{::dlopen(name, RTLD_NOW | RTLD_NOLOAD)}) continue;
-    if (Module module{::dlopen(name, RTLD_NOW | RTLD_LOCAL)}) return module;
+// A library that no test needs, and a function of it; nothing where neither is installed.
+std::pair<Module, void*> load_some_library() {
+  constexpr std::array<std::pair<const char*, const char*>, 2> candidates{
+      {{"libz.so.1", "zlibVersion"}, {"libthread_db.so.1", "td_init"}}};
+  for (const auto& [name, function] : candidates) {
+    if (Module loaded{::dlopen(name, RTLD_LAZY | RTLD_NOLOAD)}) continue;
+    Module module{::dlopen(name, RTLD_LAZY | RTLD_LOCAL)};
+    if (!module) continue;
+    if (void* address = ::dlsym(module.get(), function)) return {std::move(module), address};
   }
-  return nullptr;
+  return {};
 }
 
 void check_refused(const apalis::Error& e) {
@@ -55,12 +60,8 @@ void check_refused(const apalis::Error& e) {
 TEST_CASE("a function of a library that was loaded after the fork is an Error", "[modules]") {
   Handler<Late> h;
   CHECK(h.call(&Late::add, 1).get() == 1);
-  const Module module = load_some_library();
-  if (!module) return;  // nothing to load here; the module below is always there
-  void* address = nullptr;
-  for (const char* name : {"td_init", "gai_cancel", "openpty", "zlibVersion"})
-    if (address == nullptr) address = ::dlsym(module.get(), name);
-  if (address == nullptr) return;
+  const auto [module, address] = load_some_library();
+  if (!module) return;
   // Never called: the worker would have nothing there.
   auto* function = reinterpret_cast<int (*)(Late&)>(address);
   try {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <apalis/detail/process/launcher.hpp>
@@ -18,6 +19,19 @@ constinit ChildIdentity identity;
 
 constexpr int exit_software = 70;  // EX_SOFTWARE of sysexits.h
 
+/// exit() in a child runs the handlers that the child registered, then this one, and none of the
+/// parent's, which come after it.
+void end_without_parents_handlers() noexcept {
+#ifdef __GLIBC__
+  ::on_exit(
+      [](int status, void*) {
+        sys::flush_output();
+        sys::exit_now(status);
+      },
+      nullptr);
+#endif
+}
+
 /// The child's life. It runs on the parent's stack frames, which it must never return to.
 /// Only the forking thread exists here. glibc keeps malloc and stdio usable after a fork from a
 /// threaded process; locks of other libraries may be held for ever (see docs/caveats.md).
@@ -30,6 +44,7 @@ constexpr int exit_software = 70;  // EX_SOFTWARE of sysexits.h
   // is ours.
   ::signal(SIGINT, SIG_IGN);
   sys::drop_inherited_output();
+  end_without_parents_handlers();
   int status = 0;
   try {
     body.run();
@@ -47,7 +62,11 @@ Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held)
   const int pipe = sys::parent_pipe(held);
   sys::prepare_title();
   const pid_t parent = ::getpid();
-  const pid_t pid = sys::fork_process();
+  pid_t pid = 0;
+  {
+    const sys::WatchedFork watched;
+    pid = sys::fork_process();
+  }
   if (pid == 0) live(plan, body, pipe, parent);
   Child child{pid, sys::open_pidfd(pid)};
   // Done from here, because here somebody can be told that the core does not exist.

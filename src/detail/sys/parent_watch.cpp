@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <apalis/detail/sys/parent_watch.hpp>
 #include <apalis/detail/sys/process.hpp>
 #include <apalis/detail/sys/system_error.hpp>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -18,6 +20,13 @@ namespace apalis::detail::sys {
 namespace {
 
 constinit PerProcess<Fd> write_end;
+constinit std::atomic<int> inherited_end{-1};  // the same descriptor, as a fork sees it
+constinit thread_local bool is_watched_fork = false;
+
+/// In the child of any fork() of this program. Async-signal-safe.
+void close_inherited_end() noexcept {
+  if (!is_watched_fork) ::close(inherited_end.exchange(-1, std::memory_order_relaxed));
+}
 
 bool is_hung_up(int fd) noexcept {
   pollfd entry{.fd = fd, .events = 0, .revents = 0};
@@ -35,11 +44,19 @@ int parent_pipe(const ForkLock& /*held*/) {
       throw_errno(code != 0 ? code : errno, "cannot make a pipe", "see ulimit -n");
     ::close(fds[0]);  // each child opens a read end of its own
     end = Fd{fds[1]};
+    inherited_end.store(end.get(), std::memory_order_relaxed);
+    static const int registered = ::pthread_atfork(nullptr, nullptr, &close_inherited_end);
+    if (registered != 0) throw_errno(registered, "cannot register a fork handler");
   }
   return end.get();
 }
 
+WatchedFork::WatchedFork() noexcept { is_watched_fork = true; }
+WatchedFork::~WatchedFork() { is_watched_fork = false; }
+
 bool watch_parent(int pipe, pid_t parent) noexcept {
+  is_watched_fork = false;
+  inherited_end.store(-1, std::memory_order_relaxed);
   // Opening the pipe through /proc gives this child an open file description of its own; the
   // owner and the signal belong to that, so children can't share one.
   char path[32] = "/proc/self/fd/";

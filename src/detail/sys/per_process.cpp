@@ -3,7 +3,7 @@
 
 namespace apalis::detail::sys {
 namespace {
-constinit PerProcess<std::mutex> fork_mutex;
+constinit PerProcess<std::recursive_mutex> fork_mutex;
 }
 
 ForkLock lock_forks() { return ForkLock{fork_mutex.get()}; }

@@ -15,6 +15,16 @@ namespace apalis::detail::sys {
 /// The write end, one for the process, made at first use. Throws SystemError.
 [[nodiscard]] int parent_pipe(const ForkLock&);
 
+/// Held by a thread while it forks a child that will call watch_parent(). Every other fork of the
+/// program closes its copy of the write end, which would keep our children from noticing.
+class WatchedFork {
+ public:
+  WatchedFork() noexcept;
+  ~WatchedFork();
+  WatchedFork(const WatchedFork&) = delete;
+  WatchedFork& operator=(const WatchedFork&) = delete;
+};
+
 /// In a child just forked, before anything else: arms the watch on `pipe` (the parent's write end,
 /// inherited) and closes the inherited descriptor. False where the kernel refuses (no /proc): the
 /// child then relies on parent_is_gone(). Does not return if the parent has died meanwhile.

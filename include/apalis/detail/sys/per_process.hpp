@@ -44,8 +44,9 @@ class PerProcess {
 };
 
 /// Held while this library forks and while it changes what a fork must find consistent (slices,
-/// the module cache, the parent's pipe). A child starts with an unlocked one.
-using ForkLock = std::unique_lock<std::mutex>;
+/// the module cache, the parent's pipe). A child starts with an unlocked one. Recursive: what a
+/// constructor took under it, its unwinding gives back under it.
+using ForkLock = std::unique_lock<std::recursive_mutex>;
 [[nodiscard]] ForkLock lock_forks();
 
 }  // namespace apalis::detail::sys

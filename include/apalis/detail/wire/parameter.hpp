@@ -83,10 +83,6 @@ consteval bool refuse_value() {
   }
 }
 
-/// A value of type T can be made from the bytes of another.
-template <class T>
-concept sendable_value = sendable<T> && std::move_constructible<T>;
-
 template <bool aloud, class T>
 consteval bool can_cross() {
   if constexpr (sendable_value<T>) {

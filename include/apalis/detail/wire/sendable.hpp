@@ -125,6 +125,10 @@ consteval bool is_sendable() {
 template <class T>
 concept sendable = is_sendable<T>();
 
+/// A value of type T can be made from the bytes of another.
+template <class T>
+concept sendable_value = sendable<T> && std::move_constructible<T>;
+
 /// The type in T that keeps it from crossing, T itself where that is not an element of it.
 template <class T>
 struct CulpritOf {
