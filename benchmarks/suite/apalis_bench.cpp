@@ -87,26 +87,23 @@ class Progress {
 
 nlohmann::json run(const std::vector<Row>& rows, const Effort& effort) {
   const auto start = std::chrono::steady_clock::now();
-  const Circumstances circumstances{this_machine(), ping_pong_now(effort), effort.quick};
-  Table table(circumstances);
-  table.print_head();
+  const Circumstances circumstances{this_machine(), ping_pong_now(), effort.quick};
+  Table table(effort.quick);
+  table.print_head(circumstances);
 
   nlohmann::json json_rows = nlohmann::json::array();
   Progress progress(rows.size());
   for (const Row& row : rows) {
     progress.begin(row);
-    const Measured measured = row.measure(effort);
+    const RowResult result = measure(row, effort);
     progress.end();
-    table.print(row, measured);
-    json_rows.push_back(to_json(row, measured, circumstances));
+    table.print(row, result);
+    json_rows.push_back(to_json(row, result, effort.quick));
   }
-
-  const double ping_pong_after = ping_pong_now(effort);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  table.print_foot(seconds.count(), ping_pong_after);
+  table.print_foot(seconds.count());
 
   nlohmann::json report = to_json(circumstances);
-  report["ping_pong_after"] = ping_pong_after;
   report["seconds"] = seconds.count();
   report["rows"] = std::move(json_rows);
   return report;

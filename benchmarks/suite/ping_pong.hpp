@@ -58,8 +58,8 @@ class PingPong {
   pid_t child_;
 };
 
-/// The median round trip of a quick look, in nanoseconds.
-double ping_pong_now(const Effort& effort);
+/// The median round trip of a quick look (30 ms), in nanoseconds.
+double ping_pong_now();
 
 /// Above this, something else kept the cores busy.
 inline constexpr double busy_ping_pong = 1000;

@@ -1,13 +1,39 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "row.hpp"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
+
+#include "ping_pong.hpp"
 
 namespace apalis::bench {
 
-Verdict judge(const Row& row, const Measured& measured) {
+bool RowResult::cores_shared() const {
+  return fastest_ping_pong < shared_core_ping_pong;
+}
+bool RowResult::busy() const {
+  return slowest_ping_pong > busy_ping_pong;
+}
+
+RowResult measure(const Row& row, const Effort& effort) {
+  RowResult result{};
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const double before = ping_pong_now();
+    result.measured = row.measure(effort);
+    const double after = ping_pong_now();
+    std::tie(result.fastest_ping_pong, result.slowest_ping_pong) = std::minmax(before, after);
+    if (!row.needs_two_cores || !result.cores_shared()) break;
+  }
+  return result;
+}
+
+Verdict judge(const Row& row, const RowResult& result) {
   const Target& target = row.target;
+  const Measured& measured = result.measured;
   if (!target.must && !target.aim) return Verdict::none;
+  if (row.needs_two_cores && result.cores_shared()) return Verdict::meaningless;
+
   const double figure = target.judged == Target::Judged::value ? measured.value : measured.ratio();
   const auto reached = [&](std::optional<double> bound) {
     if (!bound) return false;
@@ -22,7 +48,7 @@ Verdict judge(const Row& row, const Measured& measured) {
 
 std::vector<Row> all_rows() {
   std::vector<Row> rows;
-  for (auto* group : {call_rows, creation_rows, footprint_rows, speedup_rows, throughput_rows}) {
+  for (auto* group : {call_rows, throughput_rows, creation_rows, footprint_rows, speedup_rows}) {
     for (Row& row : group()) rows.push_back(std::move(row));
   }
   return rows;

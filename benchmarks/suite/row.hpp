@@ -58,8 +58,23 @@ struct Row {
   bool needs_two_cores = false;  ///< means nothing where both cpus share a physical core
 };
 
-enum class Verdict { none, aim, must, missed };
-[[nodiscard]] Verdict judge(const Row& row, const Measured& measured);
+/// A row's figures, and what a ping-pong before and after it says about the machine meanwhile.
+struct RowResult {
+  Measured measured;
+  double fastest_ping_pong;
+  double slowest_ping_pong;
+
+  /// Both virtual cores shared a physical one: ratios between processes mean nothing.
+  [[nodiscard]] bool cores_shared() const;
+  /// Something else kept a core busy.
+  [[nodiscard]] bool busy() const;
+};
+
+/// Measures a row, and again, a few times, where the cores were shared and the row needs two.
+RowResult measure(const Row& row, const Effort& effort);
+
+enum class Verdict { none, aim, must, missed, meaningless };
+[[nodiscard]] Verdict judge(const Row& row, const RowResult& result);
 
 /// The rows by subject, each group in a file of its own; all_rows() has them in order.
 std::vector<Row> call_rows();

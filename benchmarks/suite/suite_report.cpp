@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "ping_pong.hpp"
+
 namespace apalis::bench {
 namespace {
 
@@ -46,68 +48,70 @@ std::string_view name_of(Verdict verdict) {
       return "met must";
     case Verdict::missed:
       return "missed";
+    case Verdict::meaningless:
+      return "meaningless";
     case Verdict::none:
       break;
   }
   return "";
 }
 
-/// The verdict, unless the run or the machine deprives it of its meaning.
-std::string_view verdict(const Row& row, const Measured& measured, const Circumstances& run) {
-  if (row.needs_two_cores && run.cores_shared()) return "meaningless";
-  return run.quick ? "" : name_of(judge(row, measured));
+/// A quick run has no verdicts: its figures mean nothing.
+Verdict verdict(const Row& row, const RowResult& result, bool quick) {
+  return quick ? Verdict::none : judge(row, result);
 }
 
 }  // namespace
 
-Table::Table(const Circumstances& circumstances) : circumstances_(circumstances) {}
-
-void Table::print_head() const {
-  const auto& [machine, ping_pong, quick] = circumstances_;
+void Table::print_head(const Circumstances& run) const {
+  const Machine& machine = run.machine;
   fmt::print("apalis {} on {}\n", machine.commit, machine.date);
   fmt::print("  machine    {}\n", machine.summary());
   fmt::print("  build      {}; {}\n", machine.compiler, machine.flags);
   fmt::print("  placement  {} among cpus {}; load average {}\n", placement, machine.cpus_allowed,
              machine.load_average);
-  fmt::print("  ping-pong  {:.1f} ns\n", ping_pong);
-  if (circumstances_.cores_shared()) {
-    fmt::print(
-        "Both virtual cores share a physical one (ping-pong below {} ns): "
-        "ratios between processes mean nothing in this run.\n",
-        shared_core_ping_pong);
-  }
-  if (quick) fmt::print("A quick run shows that the rows work; its figures mean nothing.\n");
+  fmt::print("  ping-pong  {:.1f} ns\n", run.ping_pong);
+  if (quick_) fmt::print("A quick run shows that the rows work; its figures mean nothing.\n");
   fmt::print("\n");
   fmt::print(fmt::runtime(line), "row", "value", "p99", "ratio", "reference", "must", "aim", "");
 }
 
-void Table::print(const Row& row, const Measured& measured) {
-  const std::string reference =
-      fmt::format("{} {}", row.reference, with_unit(measured.reference_value, row.unit));
+void Table::print(const Row& row, const RowResult& result) {
+  const Measured& measured = result.measured;
+  const Verdict judged = verdict(row, result, quick_);
+  count(judged, result);
   fmt::print(fmt::runtime(line), row.name, with_unit(measured.value, row.unit),
-             with_unit(measured.p99, row.unit), ratio(measured), reference, plain(row.target.must),
-             plain(row.target.aim), mark(row, measured));
+             with_unit(measured.p99, row.unit), ratio(measured),
+             fmt::format("{} {}", row.reference, with_unit(measured.reference_value, row.unit)),
+             plain(row.target.must), plain(row.target.aim),
+             fmt::format("{}{}", name_of(judged), result.busy() ? " (busy)" : ""));
   std::fflush(stdout);
 }
 
-std::string Table::mark(const Row& row, const Measured& measured) {
-  const std::string_view text = verdict(row, measured, circumstances_);
-  met_ += text == name_of(Verdict::aim) || text == name_of(Verdict::must);
-  missed_ += text == name_of(Verdict::missed);
-  return std::string(text);
+void Table::count(Verdict verdict, const RowResult& result) {
+  met_ += verdict == Verdict::aim || verdict == Verdict::must;
+  missed_ += verdict == Verdict::missed;
+  meaningless_ += verdict == Verdict::meaningless;
+  busy_ += result.busy();
 }
 
-void Table::print_foot(double seconds, double ping_pong_after) const {
-  fmt::print("\n{:.0f} s; {} targets met, {} missed; ping-pong afterwards {:.1f} ns\n", seconds,
-             met_, missed_, ping_pong_after);
-  if (ping_pong_after < shared_core_ping_pong && !circumstances_.cores_shared()) {
+void Table::print_foot(double seconds) const {
+  fmt::print("\n{:.0f} s; {} targets met, {} missed\n", seconds, met_, missed_);
+  if (meaningless_ > 0) {
     fmt::print(
-        "The host moved both virtual cores onto one physical core during the run: "
-        "repeat it.\n");
+        "{} meaningless: both virtual cores shared a physical one (ping-pong below {} ns).\n",
+        meaningless_, shared_core_ping_pong);
+  }
+  if (busy_ > 0) {
+    fmt::print(
+        "{} rows ran while something else kept the cores busy (ping-pong above {} ns): "
+        "repeat them on a quiet machine.\n",
+        busy_, busy_ping_pong);
   }
 }
 
-nlohmann::json to_json(const Row& row, const Measured& measured, const Circumstances& run) {
+nlohmann::json to_json(const Row& row, const RowResult& result, bool quick) {
+  const Measured& measured = result.measured;
   return {{"name", row.name},
           {"value", number(measured.value)},
           {"unit", row.unit},
@@ -121,7 +125,11 @@ nlohmann::json to_json(const Row& row, const Measured& measured, const Circumsta
           {"aim", number(row.target.aim)},
           {"judged", row.target.judged == Target::Judged::value ? "value" : "ratio"},
           {"must_excess", number(row.target.must_excess)},
-          {"verdict", verdict(row, measured, run)}};
+          {"verdict", name_of(verdict(row, result, quick))},
+          {"fastest_ping_pong", number(result.fastest_ping_pong)},
+          {"slowest_ping_pong", number(result.slowest_ping_pong)},
+          {"cores_shared", result.cores_shared()},
+          {"busy", result.busy()}};
 }
 
 nlohmann::json to_json(const Circumstances& run) {
@@ -139,7 +147,6 @@ nlohmann::json to_json(const Circumstances& run) {
           {"date", machine.date},
           {"placement", placement},
           {"ping_pong", run.ping_pong},
-          {"cores_shared", run.cores_shared()},
           {"quick", run.quick}};
 }
 

@@ -9,37 +9,36 @@
 #include <vector>
 
 #include "machine.hpp"
-#include "ping_pong.hpp"
 #include "row.hpp"
 
 namespace apalis::bench {
 
-/// What held for the whole run.
+/// What holds for the whole run.
 struct Circumstances {
   Machine machine;
   double ping_pong;  ///< ns, before the first row
   bool quick;
-
-  /// Both virtual cores share a physical one: ratios between processes mean nothing.
-  [[nodiscard]] bool cores_shared() const { return ping_pong < shared_core_ping_pong; }
 };
 
 class Table {
  public:
-  explicit Table(const Circumstances& circumstances);
-  void print_head() const;
-  void print(const Row& row, const Measured& measured);
-  void print_foot(double seconds, double ping_pong_after) const;
+  explicit Table(bool quick) : quick_(quick) {}
+
+  void print_head(const Circumstances& circumstances) const;
+  void print(const Row& row, const RowResult& result);
+  void print_foot(double seconds) const;
 
  private:
-  [[nodiscard]] std::string mark(const Row& row, const Measured& measured);
+  void count(Verdict verdict, const RowResult& result);
 
-  const Circumstances& circumstances_;
+  bool quick_;
   int met_ = 0;
   int missed_ = 0;
+  int meaningless_ = 0;
+  int busy_ = 0;
 };
 
-nlohmann::json to_json(const Row& row, const Measured& measured, const Circumstances&);
+nlohmann::json to_json(const Row& row, const RowResult& result, bool quick);
 nlohmann::json to_json(const Circumstances& circumstances);
 
 }  // namespace apalis::bench

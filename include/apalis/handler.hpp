@@ -202,7 +202,7 @@ class Handler {
   /// All the calls in one message, one token: Token<std::vector<R>>, or Token<void>. If any of them
   /// fails, the token throws BatchError with every outcome.
   template <class Calls>
-  auto multiple_run(const Calls& calls) {
+  auto multiple_run(Calls&& calls) {
     using R = typename decltype(result_of(*std::begin(calls)))::type;
     using State = detail::actor::BatchState<R>;
     auto& link = this->link();
@@ -219,8 +219,8 @@ class Handler {
 
   /// The same, and the results at once: std::vector<R>, or nothing.
   template <class Calls>
-  auto run(const Calls& calls) {
-    return multiple_run(calls).get();
+  auto run(Calls&& calls) {
+    return multiple_run(std::forward<Calls>(calls)).get();
   }
 
   // --- The worker --------------------------------------------------------------------------------

@@ -1,54 +1,46 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Lets an exception type of your own arrive as itself.
+// Lets exceptions of your own arrive as their own type.
 //
-//   struct OutOfMesh : std::runtime_error { using std::runtime_error::runtime_error; };
-//
-//   apalis::register_exception<OutOfMesh>();        // before the handler is made
-//   try { h.call(&Solver::step).get(); } catch (const OutOfMesh& e) { … }
+//   struct ParseError : std::runtime_error { using std::runtime_error::runtime_error; };
+//   apalis::register_exception<ParseError>();     // before the handler is made
+//   …
+//   catch (const ParseError& e) { … }             // thrown in the worker, caught here
 
-#include <apalis/detail/wire/codec.hpp>
-#include <apalis/detail/wire/remote_exception.hpp>
 #include <concepts>
+#include <exception>
 #include <string>
+#include <type_traits>
+
+#include <apalis/detail/wire/exception_kind.hpp>
 
 namespace apalis {
 
-/// Registers E for this process and the workers that it makes from now on. E crosses by its cereal
-/// functions if it has some, else by its what(), from which it must be constructible. Exceptions of
-/// types that were not registered arrive as Error. Again is no harm.
-/// **Threads:** any.
+/// From now on, and in workers made from now on, an E arrives as an E (and as a RemoteError).
+/// **Threads** any. Registering twice does nothing.
 template <class E>
 void register_exception() {
-  using namespace detail::wire;
-  static_assert(!std::is_final_v<E>,
-                "apalis: an exception arrives as a type derived from its own, so a final class "
-                "can't be registered");
-  static_assert(std::copy_constructible<E>,
-                "apalis: a thrown exception is copied, so a type without copy constructor can't be "
-                "registered");
-  constexpr bool by_cereal = sendable<E> && !bytes_copyable<E>;
-  static_assert(by_cereal || std::constructible_from<E, std::string>,
-                "apalis: an exception type to be registered needs a cereal serialize function, or "
-                "a constructor that takes what() as a std::string");
-  static ExceptionType type{
-      &typeid(E),
-      [](Buffer& buffer, const void* exception) {
-        if constexpr (by_cereal) encode<E>(buffer, *static_cast<const E*>(exception));
-      },
-      [](Reader& reader, RemoteError::Origin origin) {
-        if constexpr (by_cereal) {
-          return std::make_exception_ptr(
-              RemoteException<E>(std::move(origin), decode<E>(reader)));
-        } else {
-          const std::string message = origin.message;
-          return std::make_exception_ptr(RemoteException<E>(std::move(origin), message));
-        }
-      },
-      &match_exception<E>};
-  static const bool registered = (register_exception_type(type), true);
-  (void)registered;
+  constexpr bool is_open_class = std::is_class_v<E> && !std::is_final_v<E>;
+  constexpr bool can_be_copied = std::copy_constructible<E>;
+  constexpr bool can_be_sent =
+      detail::wire::sendable_value<E> ||
+      (std::is_base_of_v<std::exception, E> && std::is_constructible_v<E, const std::string&>);
+  static_assert(is_open_class,
+                "apalis: register_exception<E>() needs a class that is not final, because what is "
+                "rethrown is derived from it and from apalis::RemoteError");
+  static_assert(can_be_copied,
+                "apalis: register_exception<E>() needs an E that can be copied, because C++ copies "
+                "exceptions when they are rethrown");
+  static_assert(!is_open_class || !can_be_copied || can_be_sent,
+                "apalis: register_exception<E>() needs a way to send an E: give it a cereal "
+                "serialize function and a default constructor, or derive it from std::exception "
+                "with a constructor from std::string, which is given the original's what()");
+  if constexpr (is_open_class && can_be_copied && can_be_sent) {
+    static detail::wire::ExceptionNode node{
+        detail::wire::make_exception_kind<E, detail::wire::RegisteredCodec<E>>()};
+    [[maybe_unused]] static const bool added = (detail::wire::add_exception_kind(node), true);
+  }
 }
 
 }  // namespace apalis

@@ -39,7 +39,8 @@ bool is_at_or_after(std::uint32_t position, std::uint32_t other) noexcept {
 }
 
 std::string how_it_ended(const sys::ExitStatus& status) {
-  if (!status.known) return "ended (its status was taken by this program's own waitpid)";
+  if (!status.known)
+    return "ended (how, is unknown: this program reaps every child itself, or ignores SIGCHLD)";
   if (status.signal != 0)
     return fmt::format("was killed by signal {} ({})", status.signal,
                        sys::signal_name(status.signal));
@@ -92,6 +93,7 @@ void ProcessLink::submit(const wire::Buffer& message, State& state) {
     return;
   }
   state.store_error(death_);
+  death_told_ = true;
   state.set_phase(State::Phase::settled);
   report(lock);
 }
@@ -349,7 +351,10 @@ std::exception_ptr ProcessLink::obituary(std::string hint) const {
 
 void ProcessLink::fail_pending() noexcept {
   while (State* state = pending_.pop()) {
-    if (state->phase() == State::Phase::pending) state->store_error(death_);
+    if (state->phase() == State::Phase::pending) {
+      state->store_error(death_);
+      death_told_ |= !state->abandoned;
+    }
     finish(*state);
   }
 }
@@ -363,7 +368,7 @@ bool ProcessLink::alive() {
 void ProcessLink::kill() {
   Lock lock{mutex_};
   take_replies();
-  killed_ = true;
+  death_told_ = true;
   bury("Handler::kill() was called");
 }
 
@@ -375,7 +380,10 @@ void ProcessLink::drain() {
     Lock lock{mutex_};
     require_open();
     errand.set_phase(State::Phase::pending);
-    if (!send(Request::drain, wire::Buffer{}, no_deadline)) std::rethrow_exception(death_);
+    if (!send(Request::drain, wire::Buffer{}, no_deadline)) {
+      death_told_ = true;
+      std::rethrow_exception(death_);
+    }
     pending_.push(errand);
   }
   child_bell_.ring();
@@ -393,7 +401,7 @@ void ProcessLink::close_until(Deadline deadline) {
   Errand errand;
   {
     Lock lock{mutex_};
-    if (condition_ == Condition::ended && death_ != nullptr && !std::exchange(killed_, true))
+    if (condition_ == Condition::ended && death_ != nullptr && !std::exchange(death_told_, true))
       std::rethrow_exception(death_);
     if (condition_ != Condition::open) return;
     errand.set_phase(State::Phase::pending);
@@ -424,6 +432,9 @@ void ProcessLink::shut(bool discard) noexcept {
       Lock lock{mutex_};
       if (condition_ != Condition::open) {
         if (condition_ == Condition::closing) bury("its handler was destroyed");
+        const bool untold = death_ != nullptr && !std::exchange(death_told_, true);
+        lock.unlock();
+        if (untold) report_lost(death_);
         return;
       }
       if (discard) {

@@ -163,8 +163,7 @@ TEST_CASE("children end though a plain fork of their parent lives on", "[orphans
     const auto leave_bystander = [&side] {
       const pid_t pid = ::fork();
       expect(pid >= 0, "fork");
-      if (pid == 0)
-        for (;;) ::pause();
+      if (pid == 0) side.wait_for_test();  // it outlives its parent, and not the test
       side.tell(pid);
     };
     Handler<Busy> before;

@@ -91,7 +91,7 @@ class ProcessLink final : public Link {
   std::mutex mutex_;
   Condition condition_ = Condition::open;
   std::exception_ptr death_;  // why calls fail, once ended other than by close()
-  bool killed_ = false;       // by kill(), or close() has told of the death already
+  bool death_told_ = false;   // some caller has seen it, or asked for it by kill()
   PendingQueue pending_;
   channel::Region& region_;
   channel::Slice slice_;

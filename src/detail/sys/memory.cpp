@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <apalis/detail/sys/fault.hpp>
@@ -50,6 +51,10 @@ SharedMemory::SharedMemory(const char* name, std::size_t size) : size_(size) {
   if (fault_or(Call::memfd_create, 0) == 0)
     fd_ = Fd{::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   if (!fd_) throw_errno(errno, "cannot create shared memory", "see ulimit -n");
+  // Past this limit the kernel would not say EFBIG but send SIGXFSZ.
+  rlimit largest{};
+  if (::getrlimit(RLIMIT_FSIZE, &largest) == 0 && largest.rlim_cur < size)
+    throw_errno(EFBIG, "cannot size shared memory", "see ulimit -f");
   if (fault_or(Call::ftruncate, 0) != 0 || ::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
     throw_errno(errno, "cannot size shared memory", "see ulimit -f");
   // Nobody can shrink it under a mapping any more, so no access can meet a missing page that way.

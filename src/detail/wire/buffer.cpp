@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "apalis/detail/wire/buffer.hpp"
+#include <apalis/detail/wire/buffer.hpp>
 
 #include <algorithm>
 #include <limits>

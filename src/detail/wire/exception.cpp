@@ -1,166 +1,292 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <apalis/detail/wire/exception.hpp>
+
 #include <cxxabi.h>
 
-#include <algorithm>
-#include <apalis/detail/wire/exception.hpp>
-#include <apalis/detail/wire/remote_exception.hpp>
-#include <apalis/detail/wire/standard_exceptions.hpp>
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
+#include <typeinfo>
 #include <vector>
+
+#include <apalis/detail/wire/codec.hpp>
+#include <apalis/detail/wire/exception_kind.hpp>
+#include <apalis/detail/wire/standard_exceptions.hpp>
+#include <apalis/error.hpp>
+
+// On the wire: [count], and for each exception of the chain, outermost first:
+// [kind's id, 0 if it has none][kind's mangled name][type][message][where][pid][size][payload].
 
 namespace apalis::detail::wire {
 namespace {
 
-using Origin = RemoteError::Origin;
+// A chain may be as long as a program makes it; nobody reads beyond this.
+constexpr std::size_t longest_chain = 64;
 
-constexpr std::size_t most_causes = 64;
+std::atomic<const ExceptionNode*> registered{nullptr};
 
-constinit std::atomic<const ExceptionType*> registry{nullptr};
+// ---- Kinds --------------------------------------------------------------------------------------
 
-// --- Names ---------------------------------------------------------------------------------------
+struct FoundKind {
+  const ExceptionKind* kind = nullptr;
+  std::uint64_t id = 0;
+};
 
-std::string readable(const std::type_info& type) {
-  const std::unique_ptr<char, void (*)(void*)> name{
-      abi::__cxa_demangle(type.name(), nullptr, nullptr, nullptr), &std::free};
-  return name ? name.get() : type.name();
+bool stands_for(const ExceptionKind& kind, const std::type_info& type) {
+  return type == *kind.types[0] || type == *kind.types[1] || type == *kind.types[2];
 }
 
-/// The type that std::throw_with_nested was given, where it was used: libstdc++ and libc++ wrap it.
-std::string without_nesting(std::string name) {
-  for (const std::string_view wrapper : {"std::_Nested_exception<", "std::__nested<"}) {
-    if (!name.starts_with(wrapper) || !name.ends_with('>')) continue;
-    name = name.substr(wrapper.size(), name.size() - wrapper.size() - 1);
-    while (name.ends_with(' ')) name.pop_back();
+FoundKind find_kind(const std::type_info& type) {
+  std::uint64_t id = 0;
+  for (const ExceptionKind& kind : standard_exception_kinds()) {
+    ++id;
+    if (stands_for(kind, type)) return {&kind, id};
   }
+  for (auto* node = registered.load(std::memory_order_acquire); node; node = node->next)
+    if (stands_for(node->kind, type)) return {&node->kind, id + node->id};
+  return {};
+}
+
+const ExceptionKind* find_kind(std::uint64_t id, const std::string& mangled_name) {
+  const auto standard = standard_exception_kinds();
+  const ExceptionKind* kind = nullptr;
+  if (id >= 1 && id <= standard.size()) {
+    kind = &standard[static_cast<std::size_t>(id) - 1];
+  } else {
+    for (auto* node = registered.load(std::memory_order_acquire); node; node = node->next)
+      if (standard.size() + node->id == id) kind = &node->kind;
+  }
+  // What a child registered for itself has an id that may mean another type here.
+  return kind && mangled_name == kind->types[0]->name() ? kind : nullptr;
+}
+
+bool starts_with(const char* text, std::string_view prefix) {
+  return std::string_view(text).starts_with(prefix);
+}
+
+/// The type that the program threw where the standard library threw one derived from it in its
+/// place: throw_with_nested's wrapper of E and nested_exception, or a library-internal class.
+const std::type_info& thrown_type(const std::type_info& dynamic_type) {
+  const std::type_info* type = &dynamic_type;
+  const bool is_wrapper = starts_with(type->name(), "St17_Nested_exceptionI") ||
+                          starts_with(type->name(), "NSt3__18__nestedI");
+  if (is_wrapper)
+    if (auto* wrapper = dynamic_cast<const abi::__vmi_class_type_info*>(type))
+      if (wrapper->__base_count > 0) type = wrapper->__base_info[0].__base_type;
+  for (const std::type_info* base = type; !find_kind(*base).kind;) {
+    const bool is_standard = starts_with(base->name(), "St") || starts_with(base->name(), "NSt");
+    auto* derived = dynamic_cast<const abi::__si_class_type_info*>(base);
+    if (!is_standard || !derived) return *type;
+    base = derived->__base_type;
+    if (find_kind(*base).kind) return *base;
+  }
+  return *type;
+}
+
+std::string readable_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> demangled(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
+  std::string name = demangled ? demangled.get() : type.name();
+  constexpr std::string_view abi_tag = "__cxx11::";
+  for (std::size_t at; (at = name.find(abi_tag)) != std::string::npos;)
+    name.erase(at, abi_tag.size());
   return name;
 }
 
-struct Description {
-  std::string type;
-  std::string message;
-  std::exception_ptr cause;
+// ---- Encoding -----------------------------------------------------------------------------------
+
+struct Record {
+  std::uint64_t id = 0;
+  std::string mangled_name;
+  RemoteError::Origin origin;
 };
 
-/// What can be said of any exception.
-Description describe(const std::exception_ptr& error) {
-  Description result;
+/// Runs `look` on the exception being handled if it is a T.
+template <class T, class Look>
+bool look_at_current(Look look) {
   try {
-    std::rethrow_exception(error);
-  } catch (const std::nested_exception& e) {
-    result.cause = e.nested_ptr();
-    result.type = without_nesting(readable(typeid(e)));
-    if (const auto* standard = dynamic_cast<const std::exception*>(&e))
-      result.message = standard->what();
-  } catch (const std::exception& e) {
-    result.type = readable(typeid(e));
-    result.message = e.what();
-    if (const auto* nested = dynamic_cast<const std::nested_exception*>(&e))
-      result.cause = nested->nested_ptr();
+    throw;
+  } catch (const T& exception) {
+    look(exception);
+    return true;
   } catch (...) {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    result.type = type != nullptr ? readable(*type) : "unknown";
+    return false;
   }
-  // One that was rethrown here on its way from a worker of ours is known by its own words.
+}
+
+std::string current_message() {
+  std::string message;
+  look_at_current<std::exception>([&](const std::exception& e) { message = e.what(); }) ||
+      look_at_current<std::string>([&](const std::string& text) { message = text; }) ||
+      look_at_current<const char*>([&](const char* text) { message = text ? text : ""; }) ||
+      look_at_current<int>([&](int number) { message = std::to_string(number); });
+  return message;
+}
+
+/// Appends the exception being handled and returns the one nested in it.
+std::exception_ptr encode_one(Buffer& buffer, std::string_view where) {
+  FoundKind found;
+  RemoteError::Origin origin;
+  origin.where = where;
+  if (const std::type_info* dynamic_type = abi::__cxa_current_exception_type()) {
+    const std::type_info& type = thrown_type(*dynamic_type);
+    found = find_kind(type);
+    origin.type = readable_name(type);
+    origin.message = current_message();
+    // One that came from a worker of this worker keeps what is known of its origin.
+    look_at_current<RemoteError>([&](const RemoteError& e) {
+      origin.type = e.type_name();
+      origin.where = e.where();
+      origin.worker_pid = e.worker_pid();
+    });
+  } else {
+    origin.type = "an exception that is not of C++";
+  }
+
+  const std::size_t start = buffer.size();
+  const auto encode_head = [&] {
+    encode(buffer, found.id);
+    encode(buffer, std::string(found.kind ? found.kind->types[0]->name() : ""));
+    encode(buffer, origin.type);
+    encode(buffer, origin.message);
+    encode(buffer, origin.where);
+    encode(buffer, origin.worker_pid);
+    encode(buffer, std::uint64_t{0});
+  };
+  encode_head();
+  const std::size_t payload = buffer.size();
+  bool encoded = true;
   try {
-    std::rethrow_exception(error);
-  } catch (const RemoteError& e) {
-    result.type = e.type_name();
-    result.message = e.message();
+    if (found.kind) encoded = found.kind->encode(buffer);
   } catch (...) {
+    encoded = false;  // the type's own function failed: its name and message still arrive
   }
-  return result;
+  if (!encoded) {
+    buffer.truncate(start);
+    found = {};
+    encode_head();
+  } else {
+    const std::uint64_t size = buffer.size() - payload;
+    std::memcpy(buffer.data() + payload - sizeof size, &size, sizeof size);
+  }
+
+  std::exception_ptr nested;
+  look_at_current<std::nested_exception>(
+      [&](const std::nested_exception& e) { nested = e.nested_ptr(); });
+  return nested;
 }
 
-// --- Encoding ------------------------------------------------------------------------------------
+// ---- Decoding -----------------------------------------------------------------------------------
 
-void append_text(Buffer& buffer, std::string_view text) {
-  buffer.append_size(text.size());
-  buffer.append(text.data(), text.size());
+struct DecodedRecord {
+  const ExceptionKind* kind;
+  RemoteError::Origin origin;
+  std::span<const std::byte> payload;
+};
+
+DecodedRecord decode_record(Reader& reader, pid_t worker) {
+  DecodedRecord record;
+  const auto id = decode<std::uint64_t>(reader);
+  const auto mangled_name = decode<std::string>(reader);
+  record.kind = find_kind(id, mangled_name);
+  record.origin.type = decode<std::string>(reader);
+  record.origin.message = decode<std::string>(reader);
+  record.origin.where = decode<std::string>(reader);
+  const auto pid = decode<pid_t>(reader);
+  record.origin.worker_pid = pid > 0 ? pid : worker;
+  const auto size = decode<std::uint64_t>(reader);
+  record.payload = reader.take(static_cast<std::size_t>(size));
+  return record;
 }
 
-std::string read_text(Reader& reader) {
-  const auto bytes = reader.take(reader.read_count(1));
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+/// An Error with the original's words, or, where it had none, with some about it.
+std::string words_for(const RemoteError::Origin& origin) {
+  if (!origin.message.empty()) return origin.message;
+  return "an exception of type " + origin.type + " was thrown in the worker";
 }
 
-/// The known type whose name this is. The name, not the type_info: that of a nested exception is
-/// its wrapper's.
-const ExceptionType* find(std::string_view name) {
-  for (const ExceptionType* type = registry.load(std::memory_order_acquire); type != nullptr;
-       type = type->next)
-    if (readable(*type->type) == name) return type;
-  for (const ExceptionType& type : standard_exceptions())
-    if (readable(*type.type) == name) return &type;
-  return nullptr;
+class RemoteFallback : public Error, public RemoteError {
+ public:
+  explicit RemoteFallback(Origin origin)
+      : Error(words_for(origin)), RemoteError(std::move(origin)) {}
+};
+class RemoteFallbackNested : public RemoteFallback, public std::nested_exception {
+ public:
+  using RemoteFallback::RemoteFallback;
+};
+
+std::exception_ptr make_exception(DecodedRecord record, const std::exception_ptr& nested) {
+  if (record.kind) {
+    Reader payload(record.payload);
+    return record.kind->decode(payload, std::move(record.origin), nested);
+  }
+  if (!nested) return std::make_exception_ptr(RemoteFallback(std::move(record.origin)));
+  try {
+    std::rethrow_exception(nested);
+  } catch (...) {
+    return std::make_exception_ptr(RemoteFallbackNested(std::move(record.origin)));
+  }
 }
 
-enum class Form : unsigned char { known, unknown };
+std::exception_ptr decode_chain(Reader& reader, pid_t worker) {
+  const std::size_t count = reader.read_count(1);
+  if (count == 0 || count > longest_chain)
+    throw Malformed("malformed exception: it came as a chain of " + std::to_string(count));
+  std::vector<DecodedRecord> chain;
+  for (std::size_t i = 0; i < count; ++i) chain.push_back(decode_record(reader, worker));
+
+  std::exception_ptr exception;
+  std::vector<RemoteError::Cause> causes;
+  for (; !chain.empty(); chain.pop_back()) {
+    DecodedRecord& record = chain.back();
+    record.origin.causes = causes;
+    causes.insert(causes.begin(), {record.origin.type, record.origin.message});
+    exception = make_exception(std::move(record), exception);
+  }
+  return exception;
+}
 
 }  // namespace
 
-void register_exception_type(ExceptionType& type) {
-  type.next = registry.load(std::memory_order_relaxed);
-  while (!registry.compare_exchange_weak(type.next, &type, std::memory_order_release)) {
-  }
+void add_exception_kind(ExceptionNode& node) noexcept {
+  const ExceptionNode* last = registered.load(std::memory_order_acquire);
+  do {
+    node.next = last;
+    node.id = last ? last->id + 1 : 1;
+  } while (!registered.compare_exchange_weak(last, &node, std::memory_order_acq_rel));
 }
 
-// form | type | message | where | count of causes | each: type, message | what the type itself
-// needs
 void encode_current_exception(Buffer& buffer, std::string_view where) {
-  const auto error = std::current_exception();
-  auto [name, message, cause] = describe(error);
-  const ExceptionType* type = find(name);
-  const void* exception = type != nullptr ? type->match(error) : nullptr;
-
-  const auto start = buffer.size();
-  *buffer.grow(1) = static_cast<std::byte>(exception != nullptr ? Form::known : Form::unknown);
-  append_text(buffer, name);
-  append_text(buffer, message);
-  append_text(buffer, where);
-  std::vector<Description> causes;
-  for (; cause != nullptr && causes.size() < most_causes; cause = causes.back().cause)
-    causes.push_back(describe(cause));
-  buffer.append_size(causes.size());
-  for (const Description& each : causes) {
-    append_text(buffer, each.type);
-    append_text(buffer, each.message);
+  const std::size_t start = buffer.size();
+  std::uint8_t count = 1;  // as append_size writes it: longest_chain is below 255
+  encode(buffer, count);
+  std::exception_ptr nested = encode_one(buffer, where);
+  while (nested && count < longest_chain) {
+    ++count;
+    try {
+      std::rethrow_exception(nested);
+    } catch (...) {
+      nested = encode_one(buffer, where);
+    }
   }
-  if (exception == nullptr) return;
-  try {
-    type->encode(buffer, exception);
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (...) {  // a user's own save threw: the exception still crosses, as Error
-    buffer.data()[start] = static_cast<std::byte>(Form::unknown);
-  }
+  std::memcpy(buffer.data() + start, &count, sizeof count);
 }
 
 std::exception_ptr decode_exception(Reader& reader, pid_t worker) noexcept {
   try {
-    Origin origin;
-    origin.worker_pid = worker;
-    std::byte form{};
-    reader.read(&form, 1);
-    origin.type = read_text(reader);
-    origin.message = read_text(reader);
-    origin.where = read_text(reader);
-    const auto causes = std::min(reader.read_count(2), most_causes);
-    for (std::size_t i = 0; i < causes; ++i) {
-      auto type = read_text(reader);
-      origin.causes.push_back({std::move(type), read_text(reader)});
-    }
-    const ExceptionType* type =
-        form == static_cast<std::byte>(Form::known) ? find(origin.type) : nullptr;
-    if (type != nullptr) return type->make(reader, std::move(origin));
-    const auto text = origin.message.empty() ? origin.type + " was thrown" : origin.message;
-    if (origin.message.empty()) origin.message = text;
-    return std::make_exception_ptr(RemoteException<Error>(std::move(origin), text));
+    return decode_chain(reader, worker);
+  } catch (const Malformed&) {
+    return std::current_exception();
+  } catch (const std::bad_alloc&) {
+    return std::current_exception();
+  } catch (const std::exception& e) {
+    // A registered type's own function refused the bytes.
+    return std::make_exception_ptr(Malformed(std::string("malformed exception: ") + e.what()));
   } catch (...) {
-    return std::make_exception_ptr(
-        Error("apalis: a worker reported an exception in malformed bytes"));
+    return std::make_exception_ptr(Malformed("malformed exception: a type's function refused it"));
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "apalis/detail/wire/reader.hpp"
+#include <apalis/detail/wire/reader.hpp>
 
 #include <string>
 

@@ -95,7 +95,7 @@ TEST_CASE("no wake-up is lost between two threads", "[doorbell]") {
   const bool heavy = with_and_without_heavy_barriers();
   const auto pauses = GENERATE(0U, 20U, 300U);
   CAPTURE(heavy, pauses);
-  const auto rounds = static_cast<std::uint32_t>(rounds_of(60'000));
+  const auto rounds = static_cast<std::uint32_t>(rounds_of(100'000));
   struct alignas(128) Number {
     std::atomic<std::uint32_t> value{0};
   };

@@ -9,6 +9,7 @@
 //   REQUIRE(send(sender, message_of(100, 1)));
 //   CHECK(take(receiver) == message_of(100, 1));
 
+#include <algorithm>
 #include <apalis/detail/channel/lane.hpp>
 #include <apalis/detail/channel/receiver.hpp>
 #include <apalis/detail/channel/sender.hpp>
@@ -61,9 +62,9 @@ struct Message {
 inline Message message_of(std::size_t size, std::uint64_t seed) {
   Message message{static_cast<std::uint8_t>(seed), std::vector<std::byte>(size)};
   std::uint64_t state = (seed + 1) * 0x9e3779b97f4a7c15U;
-  for (std::size_t i = 0; i < size; ++i) {
-    if (i % 8 == 0) state = (state ^ state >> 29) * 0xbf58476d1ce4e5b9U + i;
-    message.bytes[i] = static_cast<std::byte>(state >> i % 8 * 8);
+  for (std::size_t at = 0; at < size; at += sizeof state) {
+    state = (state ^ state >> 29) * 0xbf58476d1ce4e5b9U + at;
+    std::memcpy(message.bytes.data() + at, &state, std::min(size - at, sizeof state));
   }
   return message;
 }

@@ -55,8 +55,7 @@ class Body final : public process::ChildBody {
 
 Child launch(const process::LaunchPlan& plan, std::function<void()> function) {
   Body body{std::move(function)};
-  auto held = sys::lock_forks();
-  return process::launch(plan, body, held);
+  return process::launch(plan, body, sys::lock_forks());
 }
 Child launch(std::function<void()> function) {
   return launch({"apalis: test", {}}, std::move(function));
@@ -229,6 +228,43 @@ TEST_CASE("children do not run exit handlers, and their own end runs nothing of 
         }) == "");
   pipe.put('e');
   CHECK(pipe.take() == 'e');
+}
+
+TEST_CASE("a body that calls exit runs its own exit handlers, and none of its parent's",
+          "[launcher]") {
+  static const Pipe* marks;
+  const Pipe pipe;
+  marks = &pipe;
+  CHECK(in_child([] {
+          std::atexit([] { marks->put('p'); });
+          expect(end_of(launch([] {
+                   std::atexit([] { marks->put('c'); });
+                   std::exit(7);
+                 })) == "exit status 7",
+                 "the exit status");
+        }) == "");
+  CHECK(pipe.take() == 'c');
+  pipe.put('e');
+  CHECK(pipe.take() == 'e');
+}
+
+TEST_CASE("a body that calls exit writes its output, and not its parent's", "[launcher]") {
+  CHECK(in_child([] {
+          const int fd = ::memfd_create("apalis-output", MFD_CLOEXEC);
+          expect(fd >= 0 && ::dup2(fd, STDOUT_FILENO) >= 0, "no file for the output");
+          static std::array<char, 4096> buffer;
+          std::setvbuf(stdout, buffer.data(), _IOFBF, buffer.size());
+          std::fputs("parent,", stdout);
+          expect(end_of(launch([] {
+                   std::fputs("child,", stdout);
+                   std::exit(0);
+                 })).empty(),
+                 "the child failed");
+          std::array<char, 64> text{};
+          const auto length = ::pread(fd, text.data(), text.size(), 0);
+          const std::string all(text.data(), static_cast<std::size_t>(length));
+          expect(all == "child,", "'" + all + "' was written");
+        }) == "");
 }
 
 TEST_CASE("destructors of the parent's frames do not run in the child", "[launcher]") {

@@ -94,6 +94,7 @@ TEST_CASE("each wrapper of a system call asks the hook", "[fault]") {
           const int pipe = sys::parent_pipe(sys::lock_forks());
           expect(asked_for(Call::pipe) == 1, "parent_pipe() does not ask");
           const pid_t parent = ::getpid();
+          const sys::WatchedFork watched;
           expect(in_child([&] {
                    (void)sys::watch_parent(pipe, parent);
                    expect(asked_for(Call::watch_parent) == 1, "watch_parent() does not ask");

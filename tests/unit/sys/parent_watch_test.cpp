@@ -53,6 +53,7 @@ template <class F>
 void start_leaf(const Pipe& pids, F body) {
   const int pipe = sys::parent_pipe(sys::lock_forks());
   const pid_t middle = ::getpid();
+  const sys::WatchedFork watched;
   (void)start_child([&] {
     body(pipe, middle);
     pids.put(::getpid());
@@ -185,10 +186,58 @@ TEST_CASE("a kernel that refuses the watch is reported, and the parent can be as
   CHECK(end_of(leaf) == "");
 }
 
+// A helper that the program forks and leaves behind must not keep the leaves alive.
+TEST_CASE("a leaf ends with its parent while other forks of that live on", "[parent_watch]") {
+  const AdoptingOrphans adopting;
+  const Pipe leaf_pid, helper_pids, go;
+  const pid_t middle = start_child([&] {
+    const auto start_helper = [&] {
+      helper_pids.put(start_child([&] { (void)go.take(); }));
+    };
+    start_helper();  // before there is a pipe
+    start_leaf(leaf_pid, watch);
+    start_helper();
+    start_leaf(leaf_pid, watch);
+    helper_pids.put(start_child([&] {
+      const pid_t fork_of_fork = start_child([&] { (void)go.take(); });
+      expect(end_of(fork_of_fork).empty(), "the fork of a fork failed");
+    }));
+    sleep_for_ever();
+  });
+  const auto first = leaf_pid.take<pid_t>();
+  const auto second = leaf_pid.take<pid_t>();
+  pid_t helpers[3];
+  for (pid_t& pid : helpers) pid = helper_pids.take<pid_t>();
+  kill_and_reap(middle);
+  CHECK(end_of(first) == "killed by signal 9");
+  CHECK(end_of(second) == "killed by signal 9");
+  for (const pid_t pid : helpers) CHECK_FALSE(sys::wait_for_end(pid, sys::open_pidfd(pid), 0ms));
+  for (int i = 0; i < 3; ++i) go.put('x');
+  for (const pid_t pid : helpers) CHECK(end_of(pid) == "");
+}
+
+TEST_CASE("any other fork closes its copy of the parent's pipe", "[parent_watch]") {
+  CHECK(in_child([] {
+          const int pipe = sys::parent_pipe(sys::lock_forks());
+          expect(in_child([&] {
+                   expect(::fcntl(pipe, F_GETFD) == -1, "the write end is open");
+                   // Whoever gets that number next keeps it in forks of his own.
+                   const int reused = ::dup2(STDIN_FILENO, pipe);
+                   expect(in_child([&] {
+                            expect(::fcntl(reused, F_GETFD) != -1, "a stranger was closed");
+                          }) == "",
+                          "a descriptor of a stranger was closed");
+                 }) == "",
+                 "the fork failed");
+          expect(::fcntl(pipe, F_GETFD) == FD_CLOEXEC, "the parent's own was closed");
+        }) == "");
+}
+
 TEST_CASE("a leaf keeps nothing of its parent's pipe", "[parent_watch]") {
   CHECK(in_child([] {
           const int pipe = sys::parent_pipe(sys::lock_forks());
           const pid_t parent = ::getpid();
+          const sys::WatchedFork watched;
           expect(in_child([&] {
                    watch(pipe, parent);
                    expect(::fcntl(pipe, F_GETFD) == -1, "the write end is open in the leaf");

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <functional>
 #include <iostream>
+#include <sstream>
 #include <string>
 
 #include "support/catch.hpp"
@@ -197,5 +198,22 @@ TEST_CASE("output that can't be written does not stop a worker's end", "[stdio]"
           std::cout.exceptions(std::ios::badbit | std::ios::failbit);
           ::close(STDOUT_FILENO);
           fork_worker([] { std::cout << "lost"; });
+        }) == "");
+}
+
+TEST_CASE("streams that were given other buffers, or none", "[stdio]") {
+  struct Counting : std::stringbuf {
+    int syncs = 0;
+    int sync() override { return ++syncs, 0; }
+  };
+  CHECK(in_child([] {
+          Counting counting;
+          std::cout.rdbuf(&counting);
+          std::clog.rdbuf(nullptr);
+          fork_worker([&] {
+            std::cout << "kept here";
+            sys::flush_output();
+            if (counting.syncs == 0) ::_exit(1);
+          });
         }) == "");
 }

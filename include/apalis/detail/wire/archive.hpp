@@ -17,9 +17,9 @@
 #include <memory>
 #include <type_traits>
 
-#include "apalis/detail/wire/buffer.hpp"
-#include "apalis/detail/wire/bytes_copyable.hpp"
-#include "apalis/detail/wire/reader.hpp"
+#include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/bytes_copyable.hpp>
+#include <apalis/detail/wire/reader.hpp>
 
 namespace apalis {
 namespace detail::wire {

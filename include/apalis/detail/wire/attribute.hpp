@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "apalis/detail/wire/thunk.hpp"
+#include <apalis/detail/wire/thunk.hpp>
 
 namespace apalis::detail::wire {
 

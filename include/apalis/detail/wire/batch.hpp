@@ -25,9 +25,9 @@
 #include <utility>
 #include <vector>
 
-#include "apalis/detail/wire/exception.hpp"
-#include "apalis/detail/wire/thunk.hpp"
-#include "apalis/outcome.hpp"
+#include <apalis/detail/wire/exception.hpp>
+#include <apalis/detail/wire/thunk.hpp>
+#include <apalis/outcome.hpp>
 
 namespace apalis::detail::wire {
 

@@ -15,9 +15,9 @@
 #include <cstddef>
 #include <type_traits>
 
-#include "apalis/detail/core/signature.hpp"
-#include "apalis/detail/wire/fields.hpp"
-#include "apalis/trivially_sendable.hpp"
+#include <apalis/detail/core/signature.hpp>
+#include <apalis/detail/wire/fields.hpp>
+#include <apalis/trivially_sendable.hpp>
 
 namespace apalis {
 

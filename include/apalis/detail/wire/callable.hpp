@@ -16,10 +16,10 @@
 #include <type_traits>
 #include <utility>
 
-#include "apalis/by_value.hpp"
-#include "apalis/detail/core/signature.hpp"
-#include "apalis/detail/wire/parameter.hpp"
-#include "apalis/detail/wire/refusal.hpp"
+#include <apalis/by_value.hpp>
+#include <apalis/detail/core/signature.hpp>
+#include <apalis/detail/wire/parameter.hpp>
+#include <apalis/detail/wire/refusal.hpp>
 
 namespace apalis::detail::wire {
 
@@ -242,6 +242,8 @@ consteval bool can_carry() {
     return refuse<aloud, StdFunction<F>>();
   } else if constexpr (!std::is_class_v<F> && !is_function_pointer<F>) {
     return refuse<aloud, NotCallable<F>>();
+  } else if constexpr (is_by_value<F>) {
+    return std::is_trivially_copyable_v<F>;  // by_value() says so itself
   } else if constexpr (std::is_void_v<Target<F>>) {
     return refuse<aloud, ClosureWithCaptures<F>>();
   } else {

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,10 +20,10 @@
 #include <utility>
 #include <vector>
 
-#include "apalis/detail/wire/archive.hpp"
-#include "apalis/detail/wire/buffer.hpp"
-#include "apalis/detail/wire/reader.hpp"
-#include "apalis/detail/wire/sendable.hpp"
+#include <apalis/detail/wire/archive.hpp>
+#include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/reader.hpp>
+#include <apalis/detail/wire/sendable.hpp>
 
 namespace apalis::detail::wire {
 
@@ -153,6 +154,8 @@ T decode(Reader& reader) {
     }
   } else if constexpr (std::is_same_v<T, bool>) {
     return *reader.take(1).data() != std::byte{0};  // any other value than 0 and 1 is no bool
+  } else if constexpr (!sendable<T> || (bytes_copyable<T> && !std::is_trivially_copyable_v<T>)) {
+    std::terminate();  // refused where T was to be sent: that sentence is the only one to show
   } else if constexpr (bytes_copyable<T>) {
     struct Bytes {
       alignas(T) std::byte bytes[sizeof(T)];

@@ -13,8 +13,8 @@
 #include <exception>
 #include <string_view>
 
-#include "apalis/detail/wire/buffer.hpp"
-#include "apalis/detail/wire/reader.hpp"
+#include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/reader.hpp>
 
 namespace apalis::detail::wire {
 

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "apalis/detail/core/signature.hpp"
+#include <apalis/detail/core/signature.hpp>
 
 namespace apalis::detail::wire {
 

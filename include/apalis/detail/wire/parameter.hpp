@@ -15,8 +15,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "apalis/detail/wire/codec.hpp"
-#include "apalis/detail/wire/refusal.hpp"
+#include <apalis/detail/wire/codec.hpp>
+#include <apalis/detail/wire/refusal.hpp>
 
 namespace apalis::detail::wire {
 

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <span>
 
-#include "apalis/error.hpp"
+#include <apalis/error.hpp>
 
 namespace apalis::detail::wire {
 

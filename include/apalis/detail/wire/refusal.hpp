@@ -7,7 +7,7 @@
 //   static_assert failed: apalis: a parameter can't be a pointer …
 //   in instantiation of struct apalis::detail::wire::PointerParameter<int*>
 
-#include "apalis/detail/core/signature.hpp"
+#include <apalis/detail/core/signature.hpp>
 
 namespace apalis::detail::wire {
 
@@ -41,8 +41,9 @@ template <class T>
 struct OpaqueAggregate {
   static_assert(never<T>,
                 "apalis: this aggregate can't cross because the library can't look into one with "
-                "base classes or more than 40 fields: specialise apalis::trivially_sendable for it "
-                "if it holds no pointers, or give it a cereal serialize function");
+                "base classes, references or more than 40 fields: specialise "
+                "apalis::trivially_sendable for it if it holds no pointers, or give it a cereal "
+                "serialize function");
 };
 template <class T>
 struct NoDefaultConstructor {

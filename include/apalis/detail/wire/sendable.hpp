@@ -10,10 +10,10 @@
 #include <concepts>
 #include <type_traits>
 
-#include "apalis/detail/core/signature.hpp"
-#include "apalis/detail/wire/archive.hpp"
-#include "apalis/detail/wire/bytes_copyable.hpp"
-#include "apalis/detail/wire/std_types.hpp"
+#include <apalis/detail/core/signature.hpp>
+#include <apalis/detail/wire/archive.hpp>
+#include <apalis/detail/wire/bytes_copyable.hpp>
+#include <apalis/detail/wire/std_types.hpp>
 
 namespace apalis::detail::wire {
 

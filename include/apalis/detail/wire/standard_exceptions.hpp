@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The exception types that cross as themselves without being registered.
+// The kinds of the standard library's exceptions and of our own.
 
-#include <apalis/detail/wire/remote_exception.hpp>
 #include <span>
+
+#include <apalis/detail/wire/exception_kind.hpp>
 
 namespace apalis::detail::wire {
 
-/// Those of the standard library, and our own.
-[[nodiscard]] std::span<const ExceptionType> standard_exceptions() noexcept;
+std::span<const ExceptionKind> standard_exception_kinds();
 
 }  // namespace apalis::detail::wire

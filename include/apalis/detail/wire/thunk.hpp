@@ -20,14 +20,14 @@
 #include <type_traits>
 #include <utility>
 
-#include "apalis/detail/core/signature.hpp"
-#include "apalis/detail/core/type_name.hpp"
-#include "apalis/detail/wire/buffer.hpp"
-#include "apalis/detail/wire/callable.hpp"
-#include "apalis/detail/wire/codec.hpp"
-#include "apalis/detail/wire/parameter.hpp"
-#include "apalis/detail/wire/reader.hpp"
-#include "apalis/error.hpp"
+#include <apalis/detail/core/signature.hpp>
+#include <apalis/detail/core/type_name.hpp>
+#include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/callable.hpp>
+#include <apalis/detail/wire/codec.hpp>
+#include <apalis/detail/wire/parameter.hpp>
+#include <apalis/detail/wire/reader.hpp>
+#include <apalis/error.hpp>
 
 namespace apalis::detail::wire {
 
