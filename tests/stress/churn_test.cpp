@@ -63,7 +63,7 @@ TEST_CASE("handlers come and go with calls in flight", "[stress]") {
   std::vector<Handler<Ledger>> handlers;
   Echoes echoes;
   std::size_t wrong = 0;
-  const std::uint64_t rounds = stress::calls(0.0004);
+  const std::uint64_t rounds = stress::calls(0.001);
   for (std::uint64_t round = 0; round < rounds; ++round) {
     if (handlers.size() < 6 || random() % 2 == 0) handlers.emplace_back();
     for (auto n = random() % 100; n > 0; --n)
@@ -96,7 +96,7 @@ TEST_CASE("handlers come and go with calls in flight", "[stress]") {
 TEST_CASE("workers are killed at any moment and no caller hangs", "[stress]") {
   CAPTURE(stress::seed());
   auto random = stress::random_for(11);
-  const std::uint64_t rounds = stress::calls(0.0002);
+  const std::uint64_t rounds = stress::calls(0.0005);
   std::atomic<std::size_t> wrong{0};
   for (std::uint64_t round = 0; round < rounds; ++round) {
     Handler<Ledger> h;
@@ -140,7 +140,7 @@ TEST_CASE("exceptions unwind handlers with calls in flight", "[stress]") {
   CAPTURE(stress::seed());
   auto random = stress::random_for(12);
   std::size_t wrong = 0;
-  const std::uint64_t rounds = stress::calls(0.0002);
+  const std::uint64_t rounds = stress::calls(0.0005);
   for (std::uint64_t round = 0; round < rounds; ++round) {
     Echoes echoes;
     try {

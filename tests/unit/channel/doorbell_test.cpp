@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "side_by_side.hpp"
@@ -42,6 +43,24 @@ struct Words : Bell {
 void relax(std::uint64_t turns) {
   for (; turns > 0; --turns) apalis::detail::cpu_relax();
 }
+
+/// Lets two threads go on at the same moment.
+class Start {
+ public:
+  void wait() {
+    const auto mine = arrived_.fetch_add(1) / 2;  // the round
+    for (int turns = 0; arrived_.load() < 2 * (mine + 1); ++turns) {
+      if (turns < 1000) {
+        apalis::detail::cpu_relax();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+ private:
+  alignas(128) std::atomic<std::uint32_t> arrived_{0};
+};
 
 }  // namespace
 
@@ -89,13 +108,49 @@ TEST_CASE("a sleep ends at its limit", "[doorbell]") {
   CHECK(std::chrono::steady_clock::now() - start < 30s);
 }
 
+// The same without the sleep, so that the steps meet within nanoseconds: the sleeper must see what
+// was published, or the ringer must see the sleeper.
+TEST_CASE("of a sleeper and a ringer at least one sees the other", "[doorbell]") {
+  const bool heavy = with_and_without_heavy_barriers();
+  CAPTURE(heavy);
+  const auto rounds = static_cast<std::uint32_t>(rounds_of(heavy ? 40'000 : 100'000));
+  Words words;
+  const auto bell = words.bell(heavy);
+  alignas(128) std::atomic<std::uint32_t> published{0};
+  Start start;
+  Start end;
+  int lost = 0;
+  std::thread ringer([&] {
+    std::mt19937 random{1};
+    for (std::uint32_t round = 1; round <= rounds; ++round) {
+      start.wait();
+      relax(random() % (heavy && round % 2 == 0 ? 100 : 8));  // a barrier takes its time
+      published.store(round, std::memory_order_release);
+      bell.ring();
+      end.wait();
+    }
+  });
+  std::mt19937 random{2};
+  for (std::uint32_t round = 1; round <= rounds; ++round) {
+    words.asleep = 0;
+    start.wait();
+    relax(random() % 8);
+    const auto ticket = bell.announce();
+    const bool seen = published.load(std::memory_order_acquire) == round;
+    end.wait();
+    if (!seen && words.epoch == ticket) ++lost;
+  }
+  ringer.join();
+  CHECK(lost == 0);
+}
+
 // Two threads hand a number to and fro and sleep as soon as there is nothing to do, so that every
 // round is a chance to lose a wake-up. Small pauses shift the steps against each other.
 TEST_CASE("no wake-up is lost between two threads", "[doorbell]") {
   const bool heavy = with_and_without_heavy_barriers();
   const auto pauses = GENERATE(0U, 20U, 300U);
   CAPTURE(heavy, pauses);
-  const auto rounds = static_cast<std::uint32_t>(rounds_of(100'000));
+  const auto rounds = static_cast<std::uint32_t>(rounds_of(50'000));
   struct alignas(128) Number {
     std::atomic<std::uint32_t> value{0};
   };

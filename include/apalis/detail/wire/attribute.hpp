@@ -57,49 +57,49 @@ template <class A>
 inline constexpr Entry copy_entry{&CopyThunk<A>::invoke,
                                   Joined<name_of_copy, name_of_type<A>>::text};
 
-template <bool aloud, class A, class M, class B>
-consteval bool is_attribute() {
+template <class A, class M, class B>
+consteval auto is_attribute() {
   if constexpr (std::is_function_v<M>) {
-    return refuse<aloud, NotADataMember<A, M B::*>>();
+    return Refused<NotADataMember<A, M B::*>>{};
   } else if constexpr (!std::is_convertible_v<A*, B*>) {
-    return refuse<aloud, NotAMemberOf<A, M B::*>>();
+    return Refused<NotAMemberOf<A, M B::*>>{};
   } else if constexpr (std::is_array_v<M>) {
-    return refuse<aloud, ArrayMember<A, M>>();
+    return Refused<ArrayMember<A, M>>{};
   } else {
-    return true;
+    return Accepted{};
   }
 }
 
-template <bool aloud, class A, class M, class B>
-consteval bool can_get() {
-  if constexpr (is_attribute<aloud, A, M, B>()) {
-    return can_be_result<aloud, std::remove_cv_t<M>>();
+template <class A, class M, class B>
+consteval auto can_get() {
+  if constexpr (!is_attribute<A, M, B>()) {
+    return is_attribute<A, M, B>();
   } else {
-    return false;
+    return can_be_result<std::remove_cv_t<M>>();
   }
 }
 
-template <bool aloud, class A, class M, class B>
-consteval bool can_set() {
-  if constexpr (!is_attribute<aloud, A, M, B>()) {
-    return false;
+template <class A, class M, class B>
+consteval auto can_set() {
+  if constexpr (!is_attribute<A, M, B>()) {
+    return is_attribute<A, M, B>();
   } else if constexpr (!std::is_assignable_v<M&, M>) {
-    return refuse<aloud, NotAssignable<A, M>>();
+    return Refused<NotAssignable<A, M>>{};
   } else if constexpr (is_pointer_like<M>) {
-    return refuse<aloud, PointerParameter<M>>();
+    return Refused<PointerParameter<M>>{};
   } else {
-    return can_cross<aloud, M>();
+    return can_cross<M>();
   }
 }
 
-template <bool aloud, class A>
-consteval bool can_copy() {
+template <class A>
+consteval auto can_copy() {
   if constexpr (!std::copy_constructible<A>) {
-    return refuse<aloud, NotCopyable<A>>();
+    return Refused<NotCopyable<A>>{};
   } else if constexpr (!sendable<A>) {
-    return refuse<aloud, CopyWithoutSerialisation<A>>();
+    return Refused<CopyWithoutSerialisation<A>>{};
   } else {
-    return true;
+    return Accepted{};
   }
 }
 
@@ -115,7 +115,7 @@ struct GetResultOf<A, true, M> {
 template <class A, class Member>
 struct GetResult;
 template <class A, class M, class B>
-struct GetResult<A, M B::*> : GetResultOf<A, can_get<false, A, M, B>(), M> {};
+struct GetResult<A, M B::*> : GetResultOf<A, can_get<A, M, B>(), M> {};
 
 /// What the Token of a get() holds; Member is a pointer to a data member.
 template <class A, class Member>
@@ -131,12 +131,16 @@ void encode_member(Buffer& buffer, const Entry* entry, M B::*member) {
 
 template <class A, class M, class B>
 void encode_get(Buffer& buffer, M B::*member) {
-  if constexpr (can_get<true, A, M, B>()) encode_member(buffer, &get_entry<A, M, B>, member);
+  constexpr auto verdict = can_get<A, M, B>();
+  say(verdict);
+  if constexpr (verdict) encode_member(buffer, &get_entry<A, M, B>, member);
 }
 
 template <class A, class M, class B>
 void encode_set(Buffer& buffer, M B::*member, const std::type_identity_t<M>& value) {
-  if constexpr (can_set<true, A, M, B>()) {
+  constexpr auto verdict = can_set<A, M, B>();
+  say(verdict);
+  if constexpr (verdict) {
     encode_member(buffer, &set_entry<A, M, B>, member);
     encode(buffer, value);
   }
@@ -144,7 +148,9 @@ void encode_set(Buffer& buffer, M B::*member, const std::type_identity_t<M>& val
 
 template <class A>
 void encode_copy(Buffer& buffer) {
-  if constexpr (can_copy<true, A>()) {
+  constexpr auto verdict = can_copy<A>();
+  say(verdict);
+  if constexpr (verdict) {
     const Entry* const address = &copy_entry<A>;
     buffer.append(&address, sizeof address);
   }
@@ -153,7 +159,9 @@ void encode_copy(Buffer& buffer) {
 /// The worker copies its object, applies edit(copy, arguments…) and replies with the copy.
 template <class A, class F, class... Arguments>
 void encode_copy(Buffer& buffer, F&& edit, Arguments&&... arguments) {
-  if constexpr (can_copy<true, A>())
+  constexpr auto verdict = can_copy<A>();
+  say(verdict);
+  if constexpr (verdict)
     encode_runtime<A, Reply::copy, std::decay_t<F>>(buffer, edit,
                                                     std::forward<Arguments>(arguments)...);
 }

@@ -4,7 +4,7 @@
 // What can be called in a worker: which parameters and result a callable has there, whether they
 // can cross, and how the callable itself does.
 //
-//   can_call<false, true, Counter, int (Counter::*)(int), short>()   // true
+//   can_call<true, Counter, int (Counter::*)(int), short>()          // Accepted{}
 //   CallShape<Counter, int (Counter::*)(int), short>::Parameters     // TypeList<int>
 
 #include <array>
@@ -74,85 +74,86 @@ requires(
   using Result = typename SignatureOf<F>::Result;
 };
 
-template <bool aloud, class P, class Argument>
-consteval bool can_be_passed() {
-  if constexpr (can_be_parameter<aloud, P>()) {
-    return can_pass<aloud, P, Argument>();
+template <class P, class Argument>
+consteval auto can_be_passed() {
+  constexpr auto as_parameter = can_be_parameter<P>();
+  if constexpr (!as_parameter) {
+    return as_parameter;
   } else {
-    return false;
+    return can_pass<P, Argument>();
   }
 }
 
 /// The first that can't be passed speaks; the others are not looked at.
-template <bool aloud, class Parameters, class Arguments>
-inline constexpr bool can_all_be_passed = true;
-template <bool aloud, class P, class... Ps, class Argument, class... Arguments>
-inline constexpr bool
-    can_all_be_passed<aloud, TypeList<P, Ps...>, TypeList<Argument, Arguments...>> = [] {
-      if constexpr (can_be_passed<aloud, P, Argument>()) {
-        return can_all_be_passed<aloud, TypeList<Ps...>, TypeList<Arguments...>>;
-      } else {
-        return false;
-      }
-    }();
+consteval auto can_all_be_passed(TypeList<>, TypeList<>) {
+  return Accepted{};
+}
+template <class P, class... Ps, class Argument, class... Arguments>
+consteval auto can_all_be_passed(TypeList<P, Ps...>, TypeList<Argument, Arguments...>) {
+  constexpr auto first = can_be_passed<P, Argument>();
+  if constexpr (!first) {
+    return first;
+  } else {
+    return can_all_be_passed(TypeList<Ps...>{}, TypeList<Arguments...>{});
+  }
+}
 
 /// Can Arguments be sent to a callable with this signature, and its result come back?
-template <bool aloud, bool with_result, class A, class F, class... Arguments>
-consteval bool can_exchange() {
+template <bool with_result, class A, class F, class... Arguments>
+consteval auto can_exchange() {
   using Shape = CallShape<A, F, Arguments...>;
   using Parameters = typename Shape::Parameters;
   if constexpr (Parameters::size != sizeof...(Arguments)) {
-    return refuse<aloud, WrongNumberOfArguments<F, Parameters, Arguments...>>();
-  } else if constexpr (!can_all_be_passed<aloud, Parameters, TypeList<Arguments...>>) {
-    return false;
+    return Refused<WrongNumberOfArguments<F, Parameters, Arguments...>>{};
+  } else if constexpr (!can_all_be_passed(Parameters{}, TypeList<Arguments...>{})) {
+    return can_all_be_passed(Parameters{}, TypeList<Arguments...>{});
   } else if constexpr (with_result) {
-    return can_be_result<aloud, typename Shape::Result>();
+    return can_be_result<typename Shape::Result>();
   } else {
-    return true;
+    return Accepted{};
   }
 }
 
-template <bool aloud, bool with_result, class A, class F, class... Arguments>
-consteval bool can_call_object() {
+template <bool with_result, class A, class F, class... Arguments>
+consteval auto can_call_object() {
   if constexpr (has_signature<F>) {
     using Parameters = typename SignatureOf<F>::Parameters;
     if constexpr (Parameters::size == 0) {
-      return refuse<aloud, ObjectNotFirst<A, F>>();
+      return Refused<ObjectNotFirst<A, F>>{};
     } else if constexpr (!std::is_convertible_v<A&, typename ListTail<Parameters>::Head>) {
-      return refuse<aloud, ObjectNotFirst<A, F>>();
+      return Refused<ObjectNotFirst<A, F>>{};
     } else {
-      return can_exchange<aloud, with_result, A, F, Arguments...>();
+      return can_exchange<with_result, A, F, Arguments...>();
     }
   } else if constexpr ((is_view<std::decay_t<Arguments>> || ...)) {
-    return refuse<aloud, ViewArgument<TypeList<std::decay_t<Arguments>...>>>();
-  } else if constexpr (!can_all_be_passed<aloud, TypeList<GenericArgument<Arguments>...>,
-                                          TypeList<Arguments...>>) {
-    return false;
+    return Refused<ViewArgument<TypeList<std::decay_t<Arguments>...>>>{};
+  } else if constexpr (!can_all_be_passed(TypeList<GenericArgument<Arguments>...>{},
+                                          TypeList<Arguments...>{})) {
+    return can_all_be_passed(TypeList<GenericArgument<Arguments>...>{}, TypeList<Arguments...>{});
   } else if constexpr (!std::is_invocable_v<F&, A&, GenericArgument<Arguments>...>) {
-    return refuse<aloud, NotCallableWith<A, F, GenericArgument<Arguments>...>>();
+    return Refused<NotCallableWith<A, F, GenericArgument<Arguments>...>>{};
   } else {
-    return can_exchange<aloud, with_result, A, F, Arguments...>();
+    return can_exchange<with_result, A, F, Arguments...>();
   }
 }
 
-/// Can a Callee be called on an A in another process? If not and `aloud`, compilation ends with the
-/// sentence that says why.
-template <bool aloud, bool with_result, class A, class F, class... Arguments>
-consteval bool can_call() {
+/// Can a Callee be called on an A in another process?
+template <bool with_result, class A, class F, class... Arguments>
+consteval auto can_call() {
   if constexpr (std::is_member_object_pointer_v<F>) {
-    return refuse<aloud, DataMemberPointer<F>>();
+    return Refused<DataMemberPointer<F>>{};
   } else if constexpr (std::is_member_function_pointer_v<F>) {
     if constexpr (!has_signature<F>) {
-      return refuse<aloud, NotCallable<F>>();
+      return Refused<NotCallable<F>>{};
     } else if constexpr (!std::is_convertible_v<A*, typename SignatureOf<F>::Class*>) {
-      return refuse<aloud, NotAMemberOf<A, F>>();
+      return Refused<NotAMemberOf<A, F>>{};
     } else {
-      return can_exchange<aloud, with_result, A, F, Arguments...>();
+      return can_exchange<with_result, A, F, Arguments...>();
     }
   } else if constexpr (is_function_pointer<F> || std::is_class_v<F>) {
-    return can_call_object<aloud, with_result, A, F, Arguments...>();
+    return can_call_object<with_result, A, F, Arguments...>();
   } else {
-    return refuse<aloud, NotCallable<F>>();
+    return Refused<NotCallable<F>>{};
   }
 }
 
@@ -234,20 +235,20 @@ struct TargetFor<by_value_t<F>> {
 template <class F>
 using Target = typename TargetFor<F>::type;
 
-template <bool aloud, class F>
-consteval bool can_carry() {
+template <class F>
+consteval auto can_carry() {
   if constexpr (std::is_member_pointer_v<F>) {
-    return true;
+    return Accepted{};
   } else if constexpr (is_std_function<F>) {
-    return refuse<aloud, StdFunction<F>>();
+    return Refused<StdFunction<F>>{};
   } else if constexpr (!std::is_class_v<F> && !is_function_pointer<F>) {
-    return refuse<aloud, NotCallable<F>>();
+    return Refused<NotCallable<F>>{};
   } else if constexpr (is_by_value<F>) {
-    return std::is_trivially_copyable_v<F>;  // by_value() says so itself
+    return Accepted{};  // by_value() itself refuses
   } else if constexpr (std::is_void_v<Target<F>>) {
-    return refuse<aloud, ClosureWithCaptures<F>>();
+    return Refused<ClosureWithCaptures<F>>{};
   } else {
-    return true;
+    return Accepted{};
   }
 }
 

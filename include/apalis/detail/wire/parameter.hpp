@@ -53,62 +53,62 @@ using GenericArgument = std::conditional_t<std::is_same_v<std::decay_t<Argument>
                                            std::string, std::decay_t<Argument>>;
 
 /// Refuses a T that can't cross, in the words that fit why.
-template <bool aloud, class T>
-consteval bool refuse_value() {
+template <class T>
+consteval auto refuse_value() {
   using Bad = Culprit<T>;
   if constexpr (is_pointer_like<Bad>) {
-    return refuse<aloud, PointerInside<Bad>>();
+    return Refused<PointerInside<Bad>>{};
   } else if constexpr (is_view<Bad>) {
-    return refuse<aloud, ViewInside<Bad>>();
+    return Refused<ViewInside<Bad>>{};
   } else if constexpr (std::is_abstract_v<Bad>) {
-    return refuse<aloud, AbstractValue<Bad>>();
+    return Refused<AbstractValue<Bad>>{};
   } else if constexpr (sendable<Bad>) {
-    return refuse<aloud, ElementWithoutDefaultConstructor<Bad>>();
+    return Refused<ElementWithoutDefaultConstructor<Bad>>{};
   } else if constexpr (has_cereal_functions<Bad>) {
     if constexpr (cereal::traits::is_output_serializable<Bad, OutputArchive>::value &&
                   !std::default_initializable<Bad>) {
-      return refuse<aloud, NoDefaultConstructor<Bad>>();
+      return Refused<NoDefaultConstructor<Bad>>{};
     } else {
-      return refuse<aloud, NoSerialisation<Bad>>();
+      return Refused<NoSerialisation<Bad>>{};
     }
   } else if constexpr (std::is_aggregate_v<Bad> && std::is_trivially_copyable_v<Bad> &&
                        !std::is_union_v<Bad>) {
     if constexpr (std::is_same_v<Fields<Bad>, TypeList<Opaque>>) {
-      return refuse<aloud, OpaqueAggregate<Bad>>();
+      return Refused<OpaqueAggregate<Bad>>{};
     } else {
-      return refuse<aloud, UnsendableField<Bad, typename FirstBadField<Fields<Bad>>::type>>();
+      return Refused<UnsendableField<Bad, typename FirstBadField<Fields<Bad>>::type>>{};
     }
   } else {
-    return refuse<aloud, NoSerialisation<Bad>>();
+    return Refused<NoSerialisation<Bad>>{};
   }
 }
 
-template <bool aloud, class T>
-consteval bool can_cross() {
+template <class T>
+consteval auto can_cross() {
   if constexpr (sendable_value<T>) {
-    return true;
+    return Accepted{};
   } else {
-    return refuse_value<aloud, T>();
+    return refuse_value<T>();
   }
 }
 
 /// May a callable declare a parameter as P?
-template <bool aloud, class P>
-consteval bool can_be_parameter() {
+template <class P>
+consteval auto can_be_parameter() {
   using T = Decoded<P>;
   if constexpr (is_mutable_span<T>) {
-    return refuse<aloud, MutableSpanParameter<P>>();
+    return Refused<MutableSpanParameter<P>>{};
   } else if constexpr (std::is_lvalue_reference_v<P> &&
                        !std::is_const_v<std::remove_reference_t<P>>) {
-    return refuse<aloud, MutableReferenceParameter<P>>();
+    return Refused<MutableReferenceParameter<P>>{};
   } else if constexpr (borrowed<T>) {
-    return true;
+    return Accepted{};
   } else if constexpr (is_span<T>) {
-    return refuse<aloud, SpanOfUnsendable<P>>();
+    return Refused<SpanOfUnsendable<P>>{};
   } else if constexpr (is_pointer_like<T>) {
-    return refuse<aloud, PointerParameter<P>>();
+    return Refused<PointerParameter<P>>{};
   } else {
-    return can_cross<aloud, T>();
+    return can_cross<T>();
   }
 }
 
@@ -119,36 +119,36 @@ inline constexpr bool needs_conversion =
     !std::copy_constructible<Decoded<P>>;
 
 /// May an Argument be passed for a parameter declared as P?
-template <bool aloud, class P, class Argument>
-consteval bool can_pass() {
+template <class P, class Argument>
+consteval auto can_pass() {
   using T = Decoded<P>;
   using From = std::remove_cvref_t<Argument>;
   if constexpr (!std::is_same_v<T, From> && std::is_polymorphic_v<T> &&
                 std::is_base_of_v<T, From>) {
-    return refuse<aloud, Sliced<From, T>>();
+    return Refused<Sliced<From, T>>{};
   } else if constexpr (needs_conversion<P, Argument> && !std::is_convertible_v<Argument, T> &&
                        !(borrowed<T> && std::is_constructible_v<T, Argument&>)) {
-    return refuse<aloud, NotConvertible<Argument, P>>();
+    return Refused<NotConvertible<Argument, P>>{};
   } else {
-    return true;
+    return Accepted{};
   }
 }
 
 /// May R be returned from a worker?
-template <bool aloud, class R>
-consteval bool can_be_result() {
+template <class R>
+consteval auto can_be_result() {
   using T = std::remove_cvref_t<R>;
   if constexpr (std::is_void_v<R>) {
-    return true;
+    return Accepted{};
   } else if constexpr (is_pointer_like<T>) {
-    return refuse<aloud, PointerResult<R>>();
+    return Refused<PointerResult<R>>{};
   } else if constexpr (is_view<T>) {
-    return refuse<aloud, ViewResult<R>>();
+    return Refused<ViewResult<R>>{};
   } else if constexpr (std::is_lvalue_reference_v<R> &&
                        !std::is_const_v<std::remove_reference_t<R>>) {
-    return refuse<aloud, MutableReferenceResult<R>>();
+    return Refused<MutableReferenceResult<R>>{};
   } else {
-    return can_cross<aloud, T>();
+    return can_cross<T>();
   }
 }
 

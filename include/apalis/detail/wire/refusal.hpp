@@ -14,11 +14,22 @@ namespace apalis::detail::wire {
 template <class... T>
 inline constexpr bool never = false;
 
-/// Says Refusal's sentence if `aloud`; in any case the answer is no.
-template <bool aloud, class Refusal>
-consteval bool refuse() {
-  if constexpr (aloud) static_assert(sizeof(Refusal) != 0);
-  return false;
+// Questions are answered by one of these two. Asking says nothing yet, so that a question may be
+// part of another, and the sentence is the only error.
+
+struct Accepted {
+  constexpr operator bool() const { return true; }  // NOLINT(google-explicit-constructor)
+};
+template <class Refusal>
+struct Refused {
+  constexpr operator bool() const { return false; }  // NOLINT(google-explicit-constructor)
+};
+
+constexpr void say(Accepted) {}
+/// Ends the compilation with the sentence of what is refused.
+template <class Refusal>
+constexpr void say(Refused<Refusal>) {
+  static_assert(sizeof(Refusal) != 0);
 }
 
 // What crosses.

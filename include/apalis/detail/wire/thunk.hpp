@@ -193,28 +193,36 @@ void encode_message(Buffer& buffer, TypeList<P...> parameters,
 [[noreturn]] void throw_null_callable();
 
 template <class A, Reply reply, class F, class... Arguments>
+consteval auto can_send() {
+  if constexpr (!can_carry<F>()) {
+    return can_carry<F>();
+  } else {
+    return can_call<reply == Reply::result, A, Callee<F>, Arguments...>();
+  }
+}
+
+template <class A, Reply reply, class F, class... Arguments>
 void encode_runtime(Buffer& buffer, const F& f, Arguments&&... arguments) {
-  constexpr bool with_result = reply == Reply::result;
-  if constexpr (can_carry<true, F>()) {
-    if constexpr (can_call<true, with_result, A, Callee<F>, Arguments...>()) {
-      using Parameters = typename CallShape<A, Callee<F>, Arguments...>::Parameters;
-      if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
-        if (f == nullptr) throw_null_callable();
-      if constexpr (std::is_member_function_pointer_v<F>) {
-        if (std::bit_cast<MemberPointerWords>(f)[1] == 0) {
-          encode_message<A, MemberTarget<F>, reply>(buffer, Parameters{}, f,
-                                                    std::forward<Arguments>(arguments)...);
-        } else {
-          encode_message<A, BytesTarget<F>, reply>(buffer, Parameters{}, f,
-                                                   std::forward<Arguments>(arguments)...);
-        }
-      } else if constexpr (is_by_value<F>) {
-        encode_message<A, Target<F>, reply>(buffer, Parameters{}, f.callable,
-                                            std::forward<Arguments>(arguments)...);
+  constexpr auto verdict = can_send<A, reply, F, Arguments...>();
+  say(verdict);
+  if constexpr (verdict) {
+    using Parameters = typename CallShape<A, Callee<F>, Arguments...>::Parameters;
+    if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
+      if (f == nullptr) throw_null_callable();
+    if constexpr (std::is_member_function_pointer_v<F>) {
+      if (std::bit_cast<MemberPointerWords>(f)[1] == 0) {
+        encode_message<A, MemberTarget<F>, reply>(buffer, Parameters{}, f,
+                                                  std::forward<Arguments>(arguments)...);
       } else {
-        encode_message<A, Target<F>, reply>(buffer, Parameters{}, f,
-                                            std::forward<Arguments>(arguments)...);
+        encode_message<A, BytesTarget<F>, reply>(buffer, Parameters{}, f,
+                                                 std::forward<Arguments>(arguments)...);
       }
+    } else if constexpr (is_by_value<F>) {
+      encode_message<A, Target<F>, reply>(buffer, Parameters{}, f.callable,
+                                          std::forward<Arguments>(arguments)...);
+    } else {
+      encode_message<A, Target<F>, reply>(buffer, Parameters{}, f,
+                                          std::forward<Arguments>(arguments)...);
     }
   }
 }
@@ -222,7 +230,9 @@ void encode_runtime(Buffer& buffer, const F& f, Arguments&&... arguments) {
 template <class A, Reply reply, auto f, class... Arguments>
 void encode_constant(Buffer& buffer, Arguments&&... arguments) {
   using F = std::remove_const_t<decltype(f)>;
-  if constexpr (can_call<true, reply == Reply::result, A, F, Arguments...>()) {
+  constexpr auto verdict = can_call<reply == Reply::result, A, F, Arguments...>();
+  say(verdict);
+  if constexpr (verdict) {
     using Parameters = typename CallShape<A, F, Arguments...>::Parameters;
     encode_message<A, ConstantTarget<f>, reply>(buffer, Parameters{}, f,
                                                 std::forward<Arguments>(arguments)...);
@@ -243,7 +253,7 @@ struct ResultOf<A, true, F, Arguments...> {
 /// What the call's Token holds.
 template <class A, class F, class... Arguments>
 using call_result_t =
-    typename ResultOf<A, can_call<false, true, A, Callee<std::decay_t<F>>, Arguments...>(),
+    typename ResultOf<A, can_call<true, A, Callee<std::decay_t<F>>, Arguments...>(),
                       Callee<std::decay_t<F>>, Arguments...>::type;
 template <class A, auto f, class... Arguments>
 using call_result_v_t = call_result_t<A, decltype(f), Arguments...>;
