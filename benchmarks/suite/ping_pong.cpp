@@ -42,7 +42,13 @@ void PingPong::echo(Lines* pairs, int wake_fd) noexcept {
 void PingPong::wake() {
   place_ = static_cast<std::uint8_t>((place_ + 1) % places);
   checked(write(wake_fd_, &place_, 1), "write");
-  round_trip(1);
+  // Until the kernel has found the woken process a core of its own, which may take a time slice.
+  for (const Ticks give_up = now() + ticks_in(std::chrono::milliseconds(20)); now() < give_up;) {
+    if (timed(16, [this] {
+          for (int i = 0; i < 16; ++i) round_trip();
+        }) < busy_ping_pong)
+      break;
+  }
 }
 
 void PingPong::sleep() {

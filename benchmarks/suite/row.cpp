@@ -32,7 +32,7 @@ Verdict judge(const Row& row, const RowResult& result) {
   const Target& target = row.target;
   const Measured& measured = result.measured;
   if (!target.must && !target.aim) return Verdict::none;
-  if (row.needs_two_cores && result.cores_shared()) return Verdict::meaningless;
+  if (row.needs_two_cores && (result.cores_shared() || result.busy())) return Verdict::meaningless;
 
   const double figure = target.judged == Target::Judged::value ? measured.value : measured.ratio();
   const auto reached = [&](std::optional<double> bound) {

@@ -55,7 +55,7 @@ struct Row {
   Target target = {};
   std::string unit = "ns";
   Better better = Better::lower;
-  bool needs_two_cores = false;  ///< means nothing where both cpus share a physical core
+  bool needs_two_cores = false;  ///< means nothing where the cores are busy or are one
 };
 
 /// A row's figures, and what a ping-pong before and after it says about the machine meanwhile.

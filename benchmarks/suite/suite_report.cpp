@@ -84,28 +84,30 @@ void Table::print(const Row& row, const RowResult& result) {
              with_unit(measured.p99, row.unit), ratio(measured),
              fmt::format("{} {}", row.reference, with_unit(measured.reference_value, row.unit)),
              plain(row.target.must), plain(row.target.aim),
-             fmt::format("{}{}", name_of(judged), result.busy() ? " (busy)" : ""));
+             fmt::format("{}{}{}", name_of(judged), result.busy() ? " (busy)" : "",
+                         result.cores_shared() ? " (shared)" : ""));
   std::fflush(stdout);
 }
 
 void Table::count(Verdict verdict, const RowResult& result) {
   met_ += verdict == Verdict::aim || verdict == Verdict::must;
   missed_ += verdict == Verdict::missed;
-  meaningless_ += verdict == Verdict::meaningless;
+  shared_ += result.cores_shared();
   busy_ += result.busy();
 }
 
 void Table::print_foot(double seconds) const {
   fmt::print("\n{:.0f} s; {} targets met, {} missed\n", seconds, met_, missed_);
-  if (meaningless_ > 0) {
+  if (shared_ > 0) {
     fmt::print(
-        "{} meaningless: both virtual cores shared a physical one (ping-pong below {} ns).\n",
-        meaningless_, shared_core_ping_pong);
+        "{} rows marked shared: both virtual cores shared a physical one "
+        "(ping-pong below {} ns), and ratios between processes mean nothing.\n",
+        shared_, shared_core_ping_pong);
   }
   if (busy_ > 0) {
     fmt::print(
-        "{} rows ran while something else kept the cores busy (ping-pong above {} ns): "
-        "repeat them on a quiet machine.\n",
+        "{} rows marked busy: something else used the cores (ping-pong above {} ns). "
+        "Repeat them on a quiet machine.\n",
         busy_, busy_ping_pong);
   }
 }

@@ -34,7 +34,7 @@ class Table {
   bool quick_;
   int met_ = 0;
   int missed_ = 0;
-  int meaningless_ = 0;
+  int shared_ = 0;
   int busy_ = 0;
 };
 

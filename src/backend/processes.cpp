@@ -113,7 +113,7 @@ void ProcessLink::poll() {
 }
 
 bool ProcessLink::wait(State& state, Deadline deadline) {
-  channel::Patience patience{occupancy_};
+  channel::Patience patience{occupancy_, receiver_.position() != 0};
   for (;;) {
     if (state.has_outcome()) return true;
     if (receiver_.has_message()) {

@@ -3,7 +3,7 @@
 
 // Checks that need a process of their own: they change it, end it, or ask what a fork sees.
 //
-//   CHECK(in_child([] { set_title("x"); expect(comm() == "x", "the title is not shown"); }) == "");
+//   CHECK(in_child([] { set_title("x"); expect(comm() == "x", "no title is shown"); }) == fine);
 //   CHECK(in_child([] { std::abort(); }) == "killed by signal 6");
 //
 // Test macros work in the test's own process only: a body says expect(), or throws.
@@ -24,6 +24,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -31,6 +32,9 @@
 extern "C" __attribute__((weak)) void __gcov_dump();  // NOLINT: present under coverage only
 
 namespace apalis::test {
+
+/// What is said of a child that returned from its body and ended with status 0.
+inline constexpr std::string_view fine = "fine";
 
 /// How long a test waits for what must happen before it calls it a failure.
 inline constexpr int patience_s = 120;
@@ -79,7 +83,7 @@ class Pipe {
 };
 
 inline constexpr std::array fatal_signals{SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
-                                         SIGABRT, SIGTERM, SIGINT};
+                                          SIGABRT, SIGTERM, SIGINT};
 
 /// Without the test framework's and the sanitizers' handlers, so that a fatal signal kills, and
 /// without a core file.
@@ -116,17 +120,17 @@ template <class F>
   ::_exit(status);
 }
 
-/// Reaps a child: "" for exit status 0, else how it ended.
+/// Reaps a child: `fine`, or how it ended.
 [[nodiscard]] inline std::string end_of(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) return "somebody else reaped it";
   if (WIFSIGNALED(status)) return "killed by signal " + std::to_string(WTERMSIG(status));
   if (WEXITSTATUS(status) != 0) return "exit status " + std::to_string(WEXITSTATUS(status));
-  return {};
+  return std::string{fine};
 }
 
-/// Runs `body` in a child; "" if it returned, else what it threw or how it ended.
+/// Runs `body` in a child: `fine`, or what it threw, or how it ended.
 template <class F>
 [[nodiscard]] std::string in_child(F&& body) {
   int words[2];

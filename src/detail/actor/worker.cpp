@@ -222,7 +222,7 @@ void Worker::wait_for_request() {
   breaths_ = run_ >= burst ? std::min(2 * breaths_, most_breaths) : 1;
   run_ = 0;
   occupancy_.breathe(breaths_);
-  channel::Patience patience{occupancy_};
+  channel::Patience patience{occupancy_, receiver_.position() > 1};
   while (!receiver_.has_message()) {
     if (!patience.pass()) return sleep_unless([this] { return receiver_.has_message(); });
   }

@@ -23,7 +23,7 @@ bool Patience::pass_slowly() noexcept {
   if (start_ == Clock::time_point{}) start_ = now;
   const auto waited = now - start_;
   if (waited > yield_limit) return false;
-  if (waited > spin_limit || occupancy_.crowded()) {
+  if (!settled_ || waited > spin_limit || occupancy_.crowded()) {
     sys::yield_core();
   } else {
     for (int i = 0; i < 8; ++i) cpu_relax();

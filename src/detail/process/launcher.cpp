@@ -66,8 +66,8 @@ Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held)
   {
     const sys::WatchedFork watched;
     pid = sys::fork_process();
+    if (pid == 0) live(plan, body, pipe, parent);
   }
-  if (pid == 0) live(plan, body, pipe, parent);
   Child child{pid, sys::open_pidfd(pid)};
   // Done from here, because here somebody can be told that the core does not exist.
   if (const int code = plan.cpu ? sys::pin(pid, *plan.cpu) : 0; code != 0) {

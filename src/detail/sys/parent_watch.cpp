@@ -15,6 +15,7 @@
 #include <charconv>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 namespace apalis::detail::sys {
 namespace {
@@ -22,6 +23,11 @@ namespace {
 constinit PerProcess<Fd> write_end;
 constinit std::atomic<int> inherited_end{-1};  // the same descriptor, as a fork sees it
 constinit thread_local bool is_watched_fork = false;
+constinit thread_local int watch_end = -1;  // the read end made for the child about to be forked
+
+void close_watch_end() noexcept {
+  if (watch_end >= 0) ::close(std::exchange(watch_end, -1));
+}
 
 /// In the child of any fork() of this program. Async-signal-safe.
 void close_inherited_end() noexcept {
@@ -42,7 +48,7 @@ int parent_pipe(const ForkLock& /*held*/) {
     const int code = injected_fault(Call::pipe);
     if (code != 0 || ::pipe2(fds, O_CLOEXEC) != 0)
       throw_errno(code != 0 ? code : errno, "cannot make a pipe", "see ulimit -n");
-    ::close(fds[0]);  // each child opens a read end of its own
+    ::close(fds[0]);  // each child gets a read end of its own
     end = Fd{fds[1]};
     inherited_end.store(end.get(), std::memory_order_relaxed);
     static const int registered = ::pthread_atfork(nullptr, nullptr, &close_inherited_end);
@@ -51,26 +57,37 @@ int parent_pipe(const ForkLock& /*held*/) {
   return end.get();
 }
 
-WatchedFork::WatchedFork() noexcept { is_watched_fork = true; }
-WatchedFork::~WatchedFork() { is_watched_fork = false; }
+WatchedFork::WatchedFork() noexcept {
+  is_watched_fork = true;
+  // Opening the pipe through /proc gives the child an open file description of its own; owner and
+  // signal belong to that, so children can't share one. Done on this side of the fork, where it
+  // costs a third.
+  char path[32] = "/proc/self/fd/";
+  *std::to_chars(path + std::strlen(path), std::end(path) - 1,
+                 inherited_end.load(std::memory_order_relaxed))
+       .ptr = '\0';
+  watch_end = ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (watch_end < 0) return;
+  if (::fcntl(watch_end, F_SETSIG, SIGKILL) != 0 ||
+      ::fcntl(watch_end, F_SETFL, O_RDONLY | O_NONBLOCK | O_ASYNC) != 0)
+    close_watch_end();  // without an owner, it signals nobody
+}
+
+WatchedFork::~WatchedFork() {
+  is_watched_fork = false;
+  close_watch_end();
+}
 
 bool watch_parent(int pipe, pid_t parent) noexcept {
   is_watched_fork = false;
   inherited_end.store(-1, std::memory_order_relaxed);
-  // Opening the pipe through /proc gives this child an open file description of its own; the
-  // owner and the signal belong to that, so children can't share one.
-  char path[32] = "/proc/self/fd/";
-  // Not printf: each part of the C library that a child is the first to use costs a page fault.
-  *std::to_chars(path + std::strlen(path), std::end(path) - 1, pipe).ptr = '\0';
-  const int fd = injected_fault(Call::watch_parent) != 0
-                     ? -1
-                     : ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  const bool armed = fd >= 0 && ::fcntl(fd, F_SETOWN, ::getpid()) == 0 &&
-                     ::fcntl(fd, F_SETSIG, SIGKILL) == 0 &&
-                     ::fcntl(fd, F_SETFL, O_RDONLY | O_NONBLOCK | O_ASYNC) == 0;
+  const bool armed = injected_fault(Call::watch_parent) == 0 && watch_end >= 0 &&
+                     ::fcntl(watch_end, F_SETOWN, ::getpid()) == 0;
   ::close(pipe);
-  if (parent_is_gone(parent) || (armed && is_hung_up(fd))) exit_now(0);
-  return armed;  // fd stays open for the life of the process: it is the watch
+  if (parent_is_gone(parent) || (armed && is_hung_up(watch_end))) exit_now(0);
+  if (!armed) close_watch_end();
+  watch_end = -1;  // stays open for the life of the process: it is the watch
+  return armed;
 }
 
 bool parent_is_gone(pid_t parent) noexcept { return ::getppid() != parent; }

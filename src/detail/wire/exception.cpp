@@ -117,33 +117,52 @@ bool look_at_current(Look look) {
   }
 }
 
-std::string current_message() {
+/// What can be said of any exception. The pointers hold while it is being handled.
+struct Looks {
   std::string message;
-  look_at_current<std::exception>([&](const std::exception& e) { message = e.what(); }) ||
-      look_at_current<std::string>([&](const std::string& text) { message = text; }) ||
-      look_at_current<const char*>([&](const char* text) { message = text ? text : ""; }) ||
-      look_at_current<int>([&](int number) { message = std::to_string(number); });
-  return message;
+  const RemoteError* remote = nullptr;
+  const std::nested_exception* nesting = nullptr;
+};
+
+Looks look_at_current_exception() {
+  Looks looks;
+  // Throwing again costs a microsecond, so the common case looks only once.
+  if (look_at_current<std::exception>([&](const std::exception& e) {
+        looks.message = e.what();
+        looks.remote = dynamic_cast<const RemoteError*>(&e);
+        looks.nesting = dynamic_cast<const std::nested_exception*>(&e);
+      }))
+    return looks;
+  look_at_current<RemoteError>([&](const RemoteError& e) {
+    looks.remote = &e;
+    looks.message = e.message();
+  });
+  look_at_current<std::nested_exception>(
+      [&](const std::nested_exception& e) { looks.nesting = &e; });
+  look_at_current<std::string>([&](const std::string& text) { looks.message = text; }) ||
+      look_at_current<const char*>([&](const char* text) { looks.message = text ? text : ""; }) ||
+      look_at_current<int>([&](int number) { looks.message = std::to_string(number); });
+  return looks;
 }
 
 /// Appends the exception being handled and returns the one nested in it.
 std::exception_ptr encode_one(Buffer& buffer, std::string_view where) {
   FoundKind found;
   RemoteError::Origin origin;
-  origin.where = where;
+  const Looks looks = look_at_current_exception();
+  origin.type = "an exception that is not of C++";
   if (const std::type_info* dynamic_type = abi::__cxa_current_exception_type()) {
     const std::type_info& type = thrown_type(*dynamic_type);
     found = find_kind(type);
     origin.type = readable_name(type);
-    origin.message = current_message();
-    // One that came from a worker of this worker keeps what is known of its origin.
-    look_at_current<RemoteError>([&](const RemoteError& e) {
-      origin.type = e.type_name();
-      origin.where = e.where();
-      origin.worker_pid = e.worker_pid();
-    });
-  } else {
-    origin.type = "an exception that is not of C++";
+  }
+  origin.message = looks.message;
+  origin.where = where;
+  if (looks.remote != nullptr) {
+    // It came from a worker of this worker: what is known of its origin stays.
+    origin.type = looks.remote->type_name();
+    origin.where = looks.remote->where();
+    origin.worker_pid = looks.remote->worker_pid();
   }
 
   const std::size_t start = buffer.size();
@@ -160,7 +179,7 @@ std::exception_ptr encode_one(Buffer& buffer, std::string_view where) {
   const std::size_t payload = buffer.size();
   bool encoded = true;
   try {
-    if (found.kind) encoded = found.kind->encode(buffer);
+    if (found.kind && found.kind->encode) encoded = found.kind->encode(buffer);
   } catch (...) {
     encoded = false;  // the type's own function failed: its name and message still arrive
   }
@@ -173,10 +192,7 @@ std::exception_ptr encode_one(Buffer& buffer, std::string_view where) {
     std::memcpy(buffer.data() + payload - sizeof size, &size, sizeof size);
   }
 
-  std::exception_ptr nested;
-  look_at_current<std::nested_exception>(
-      [&](const std::nested_exception& e) { nested = e.nested_ptr(); });
-  return nested;
+  return looks.nesting ? looks.nesting->nested_ptr() : nullptr;
 }
 
 // ---- Decoding -----------------------------------------------------------------------------------

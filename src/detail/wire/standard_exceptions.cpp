@@ -21,7 +21,6 @@ namespace {
 /// For types whose only state is what().
 template <class E>
 struct MessageCodec {
-  static bool encode(Buffer&, const E&) { return true; }
   static E decode(Reader&, [[maybe_unused]] const std::string& what) {
     if constexpr (std::is_constructible_v<E, const std::string&>) {
       return E(what);
@@ -105,15 +104,16 @@ struct FutureErrorCodec {
 
 struct RegexErrorCodec {
   static bool encode(Buffer& buffer, const std::regex_error& e) {
-    wire::encode(buffer, e.code());
+    wire::encode(buffer, static_cast<int>(e.code()));
     return true;
   }
   static std::regex_error decode(Reader& payload, const std::string&) {
-    const auto code = wire::decode<std::regex_constants::error_type>(payload);
-    // The constructor looks the code's message up.
+    // As an int until it is known to be one of the enumerators: no other value may be loaded as one,
+    // and the constructor looks the code's message up.
+    const int code = wire::decode<int>(payload);
     if (code < std::regex_constants::error_collate || code > std::regex_constants::error_stack)
       throw Malformed("malformed exception: it names a regex error that does not exist");
-    return std::regex_error(code);
+    return std::regex_error(static_cast<std::regex_constants::error_type>(code));
   }
 };
 

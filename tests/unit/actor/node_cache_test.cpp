@@ -63,7 +63,8 @@ TEST_CASE("nodes are aligned and apart", "[node_cache]") {
             std::memset(held.back(), i, node_bytes);
           }
           for (int i = 0; i < 100; ++i) {
-            const auto* bytes = static_cast<const unsigned char*>(held[static_cast<std::size_t>(i)]);
+            const auto* bytes =
+                static_cast<const unsigned char*>(held[static_cast<std::size_t>(i)]);
             if (reinterpret_cast<std::uintptr_t>(bytes) % 64 != 0) std::abort();
             for (std::size_t k = 0; k < node_bytes; ++k)
               if (bytes[k] != i) std::abort();

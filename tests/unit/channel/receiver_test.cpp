@@ -131,7 +131,7 @@ TEST_CASE("release reports every eighth of the arena", "[receiver]") {
     REQUIRE(ends.receiver.try_take(arrival));
     const bool reported = ends.receiver.release(arrival);
     REQUIRE(reported == (i % 4 == 0));
-    if (reported) CHECK(ends.memory.progress().word >> 32 == i * size);
+    if (reported) CHECK(ends.memory.progress().word >> 32 == std::uint64_t{size} * i);
   }
 }
 
@@ -344,8 +344,8 @@ TEST_CASE("units that change while they are read", "[receiver]") {
     for (; !done.load(std::memory_order_relaxed); started = true) {
       // Two units, over and over: one message and one other form of it.
       for (std::uint32_t position = 0; position < 2; ++position) {
-        const BlockRef block{static_cast<std::uint32_t>(random() % (2 * arena_bytes)),
-                             static_cast<std::uint32_t>(random() % (2 * block_limit)), random()};
+        const BlockRef block{static_cast<std::uint32_t>(random()) % (2 * arena_bytes),
+                             static_cast<std::uint32_t>(random()) % (2 * block_limit), random()};
         std::memcpy(lane.unit(position).data, &block, sizeof block);
         lane.unit(position).head.store(
             Head::make(position, static_cast<Kind>(1 + random() % 5), 1, random() % 60).word,

@@ -339,8 +339,8 @@ TEST_CASE("pieces say what they are part of", "[sender]") {
   Arrival arrival;
   for (std::size_t at = 0; at < whole.bytes.size();) {
     const auto part = std::min<std::size_t>(whole.bytes.size() - at, block_limit);
-    while (!ends.sender.try_send_piece(whole.tag, whole.bytes.data() + at, part,
-                                       whole.bytes.size())) {
+    while (
+        !ends.sender.try_send_piece(whole.tag, whole.bytes.data() + at, part, whole.bytes.size())) {
       REQUIRE(ends.receiver.try_take(arrival));
       CHECK(arrival.head.kind() == Kind::piece);
       CHECK(arrival.head.tag() == whole.tag);

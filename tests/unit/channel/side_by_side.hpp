@@ -15,17 +15,19 @@ namespace apalis::test {
 #if defined(__SANITIZE_THREAD__)
 inline constexpr bool under_tsan = true;
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#  if __has_feature(thread_sanitizer)
 inline constexpr bool under_tsan = true;
-#else
+#  else
 inline constexpr bool under_tsan = false;
-#endif
+#  endif
 #else
 inline constexpr bool under_tsan = false;
 #endif
 
 /// Rounds for a stress test: a tenth where each costs ten times as much.
-constexpr int rounds_of(int count) { return under_tsan ? count / 10 : count; }
+constexpr int rounds_of(int count) {
+  return under_tsan ? count / 10 : count;
+}
 
 /// Runs the bodies in a thread each. False if they did not end in time: `rescue` is then called
 /// until they do, so that a lost wake-up is a failure and not a hang.
@@ -34,6 +36,7 @@ constexpr int rounds_of(int count) { return under_tsan ? count / 10 : count; }
   using namespace std::chrono_literals;
   std::counting_semaphore<> ended{0};
   std::vector<std::thread> threads;
+  threads.reserve(bodies.size());
   for (const auto& body : bodies)
     threads.emplace_back([&] {
       body();

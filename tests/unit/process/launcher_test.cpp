@@ -32,6 +32,7 @@ namespace sys = apalis::detail::sys;
 using apalis::SystemError;
 using apalis::test::end_of;
 using apalis::test::expect;
+using apalis::test::fine;
 using apalis::test::in_child;
 using apalis::test::Pipe;
 using apalis::test::read_all;
@@ -61,7 +62,7 @@ Child launch(std::function<void()> function) {
   return launch({"apalis: test", {}}, std::move(function));
 }
 
-/// "" for exit status 0, as end_of() says it.
+/// As end_of() of a pid says it.
 std::string end_of(Child& child) {
   if (!child.wait(60s)) {
     child.kill();
@@ -70,9 +71,11 @@ std::string end_of(Child& child) {
   const auto& status = child.status();
   if (!status.known) return "unknown";
   if (status.signal != 0) return "killed by signal " + std::to_string(status.signal);
-  return status.status == 0 ? "" : "exit status " + std::to_string(status.status);
+  return status.status == 0 ? std::string{fine} : "exit status " + std::to_string(status.status);
 }
-std::string end_of(Child&& child) { return end_of(child); }
+std::string end_of(Child&& child) {
+  return end_of(child);
+}
 
 [[noreturn]] void sleep_for_ever() {
   for (;;) ::pause();
@@ -88,7 +91,9 @@ constexpr int no_such_core = 100'000;
 }  // namespace
 
 // The pipe that children watch is kept for the life of the process.
-void apalis_test_warm_up() { (void)end_of(launch([] {})); }
+void apalis_test_warm_up() {
+  (void)end_of(launch([] {}));
+}
 
 TEST_CASE("a launched child runs its body and ends with status 0", "[launcher]") {
   const Pipe words;
@@ -99,14 +104,14 @@ TEST_CASE("a launched child runs its body and ends with status 0", "[launcher]")
   });
   CHECK(words.take<pid_t>() == child.pid());
   CHECK(words.take<pid_t>() == self);
-  CHECK(end_of(child) == "");
+  CHECK(end_of(child) == fine);
 }
 
 TEST_CASE("a body finds the parent's memory as it stood", "[launcher]") {
   std::string text = "before";
   auto child = launch([&] { sys::exit_now(text == "before" ? 0 : 1); });
   text = "after";
-  CHECK(end_of(child) == "");
+  CHECK(end_of(child) == fine);
 }
 
 TEST_CASE("a body that throws ends with status 70", "[launcher]") {
@@ -126,7 +131,7 @@ TEST_CASE("a child has its title", "[launcher]") {
           expect(read_all("/proc/self/comm") == "apalis: Counter\n", "comm");
           expect(read_all("/proc/self/cmdline").starts_with(std::string{"apalis: Counter\0", 16}),
                  "cmdline");
-        })) == "");
+        })) == fine);
 }
 
 TEST_CASE("a child can be pinned to a core", "[launcher]") {
@@ -141,7 +146,7 @@ TEST_CASE("a child can be pinned to a core", "[launcher]") {
     CHECK(CPU_COUNT(&set) == 1);
     CHECK(CPU_ISSET(static_cast<std::size_t>(core), &set));
     go.put('x');
-    CHECK(end_of(child) == "");
+    CHECK(end_of(child) == fine);
   }
   cpu_set_t after;
   REQUIRE(::sched_getaffinity(0, sizeof after, &after) == 0);
@@ -168,7 +173,7 @@ TEST_CASE("a fork that fails is a SystemError, and nothing is made", "[launcher]
     CHECK_THROWS_AS(launch([] {}), SystemError);
   }
   CHECK(has_no_children());
-  CHECK(end_of(launch([] {})) == "");
+  CHECK(end_of(launch([] {})) == fine);
 }
 
 TEST_CASE("without a pipe to watch there is no child", "[launcher]") {
@@ -182,12 +187,12 @@ TEST_CASE("without a pipe to watch there is no child", "[launcher]") {
             return;
           }
           expect(false, "it was launched");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a kernel without pidfds launches children too", "[launcher]") {
   const Refusing refusing(sys::Call::pidfd_open, ENOSYS);
-  CHECK(end_of(launch([] {})) == "");
+  CHECK(end_of(launch([] {})) == fine);
   CHECK(end_of(launch([] { throw 1; })) == "exit status 70");
   auto child = launch([] { sleep_for_ever(); });
   CHECK_FALSE(child.wait(10ms));
@@ -213,7 +218,7 @@ TEST_CASE("a child leaves SIGINT to its parent", "[launcher]") {
   (void)ready.take();
   child.signal(SIGINT);
   go.put('x');
-  CHECK(end_of(child) == "");
+  CHECK(end_of(child) == fine);
 }
 
 TEST_CASE("children do not run exit handlers, and their own end runs nothing of the parent's",
@@ -223,9 +228,9 @@ TEST_CASE("children do not run exit handlers, and their own end runs nothing of 
   marks = &pipe;
   CHECK(in_child([] {
           std::atexit([] { marks->put('x'); });
-          expect(end_of(launch([] {})).empty(), "the child failed");
+          expect(end_of(launch([] {})) == fine, "the child failed");
           expect(end_of(launch([] { throw 1; })) == "exit status 70", "the child did not fail");
-        }) == "");
+        }) == fine);
   pipe.put('e');
   CHECK(pipe.take() == 'e');
 }
@@ -242,7 +247,7 @@ TEST_CASE("a body that calls exit runs its own exit handlers, and none of its pa
                    std::exit(7);
                  })) == "exit status 7",
                  "the exit status");
-        }) == "");
+        }) == fine);
   CHECK(pipe.take() == 'c');
   pipe.put('e');
   CHECK(pipe.take() == 'e');
@@ -258,13 +263,13 @@ TEST_CASE("a body that calls exit writes its output, and not its parent's", "[la
           expect(end_of(launch([] {
                    std::fputs("child,", stdout);
                    std::exit(0);
-                 })).empty(),
+                 })) == fine,
                  "the child failed");
           std::array<char, 64> text{};
           const auto length = ::pread(fd, text.data(), text.size(), 0);
           const std::string all(text.data(), static_cast<std::size_t>(length));
           expect(all == "child,", "'" + all + "' was written");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("destructors of the parent's frames do not run in the child", "[launcher]") {
@@ -278,7 +283,7 @@ TEST_CASE("destructors of the parent's frames do not run in the child", "[launch
   const Pipe pipe;
   {
     const Mark mark{pipe};
-    CHECK(end_of(launch([] {})) == "");
+    CHECK(end_of(launch([] {})) == fine);
     CHECK(end_of(launch([] { throw 1; })) == "exit status 70");
   }
   pipe.put('e');
@@ -292,7 +297,7 @@ TEST_CASE("a child writes its own output and not its parent's", "[launcher]") {
           static std::array<char, 4096> buffer;
           std::setvbuf(stdout, buffer.data(), _IOFBF, buffer.size());
           std::fputs("parent,", stdout);
-          expect(end_of(launch([] { std::cout << "child,"; })).empty(), "the child failed");
+          expect(end_of(launch([] { std::cout << "child,"; })) == fine, "the child failed");
           expect(end_of(launch([] {
                    std::cout << "failing,";
                    throw 1;
@@ -303,7 +308,7 @@ TEST_CASE("a child writes its own output and not its parent's", "[launcher]") {
           const auto length = ::pread(fd, text.data(), text.size(), 0);
           const std::string all(text.data(), static_cast<std::size_t>(length));
           expect(all == "child,failing,parent,", "'" + all + "' was written");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a child knows its parent", "[launcher]") {
@@ -313,7 +318,7 @@ TEST_CASE("a child knows its parent", "[launcher]") {
   CHECK(end_of(launch([&] {
           expect(process::this_child().parent == self, "the parent");
           expect(process::this_child().parent_watched, "the watch");
-        })) == "");
+        })) == fine);
   CHECK(process::this_child().parent == 0);
 }
 
@@ -322,9 +327,9 @@ TEST_CASE("a fork of a child is no child of launch()", "[launcher]") {
           expect(in_child([] {
                    const pid_t parent = process::this_child().parent;
                    expect(parent == 0, "it says that " + std::to_string(parent) + " launched it");
-                 }) == "",
+                 }) == fine,
                  "the fork has its parent's identity");
-        })) == "");
+        })) == fine);
 }
 
 TEST_CASE("a child without a watch says so", "[launcher]") {
@@ -333,7 +338,7 @@ TEST_CASE("a child without a watch says so", "[launcher]") {
   CHECK(end_of(launch([&] {
           expect(process::this_child().parent == self, "the parent");
           expect(!process::this_child().parent_watched, "the watch");
-        })) == "");
+        })) == fine);
 }
 
 TEST_CASE("a child launches children of its own", "[launcher]") {
@@ -343,15 +348,15 @@ TEST_CASE("a child launches children of its own", "[launcher]") {
             expect(process::this_child().parent == self, "the parent");
             expect(process::this_child().parent_watched, "the watch");
           }));
-          expect(end.empty(), "the grandchild failed: " + end);
-        })) == "");
+          expect(end == fine, "the grandchild failed: " + end);
+        })) == fine);
 }
 
 TEST_CASE("the lock on forks is free in the child", "[launcher]") {
   CHECK(end_of(launch([] {
           const auto held = sys::lock_forks();
           expect(held.owns_lock(), "the lock is not held");
-        })) == "");
+        })) == fine);
 }
 
 TEST_CASE("a child ends with its parent, even one that spins", "[launcher]") {
@@ -373,6 +378,6 @@ TEST_CASE("a child ends with its parent, even one that spins", "[launcher]") {
 }
 
 TEST_CASE("many children one after the other leave nothing", "[launcher]") {
-  for (int i = 0; i < 100; ++i) CHECK(end_of(launch([] {})) == "");
+  for (int i = 0; i < 100; ++i) CHECK(end_of(launch([] {})) == fine);
   CHECK(has_no_children());
 }

@@ -21,6 +21,7 @@
 namespace sys = apalis::detail::sys;
 using apalis::test::end_of;
 using apalis::test::expect;
+using apalis::test::fine;
 using apalis::test::in_child;
 using apalis::test::Pipe;
 using apalis::test::Refusing;
@@ -61,7 +62,7 @@ TEST_CASE("allowed_cores follows the affinity mask", "[cpu]") {
           }
           expect(sys::allowed_cores() == 1, "one core is not one");
           expect(sys::usable_cores() == 1, "one core allowed, and more usable");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("usable_cores is at least one and no more than allowed", "[cpu]") {
@@ -76,7 +77,7 @@ TEST_CASE("pin puts a process on one core", "[cpu]") {
     CHECK(sys::pin(pid, core) == 0);
     CHECK(cores_of(pid) == std::vector<int>{core});
     done.put('x');
-    CHECK(end_of(pid) == "");
+    CHECK(end_of(pid) == fine);
   }
 }
 
@@ -99,7 +100,7 @@ TEST_CASE("pin to a core that does not exist or may not be used is an errno", "[
 
 TEST_CASE("pin of a process that does not exist is an errno", "[cpu]") {
   const pid_t pid = start_child([] {});
-  CHECK(end_of(pid) == "");
+  CHECK(end_of(pid) == fine);
   CHECK(sys::pin(pid, cores_of(0).front()) == ESRCH);
   const Refusing refusing(sys::Call::set_affinity, EPERM);
   CHECK(sys::pin(0, cores_of(0).front()) == EPERM);
@@ -151,7 +152,7 @@ class FakeGroups {
   }
 };
 
-/// Runs `body` among fake groups; "" too where there can be none.
+/// Runs `body` among fake groups; `fine` too where there can be none.
 template <class F>
 std::string among_fake_groups(F body) {
   return in_child([&] {
@@ -178,7 +179,7 @@ TEST_CASE("without files of quotas nothing is limited", "[cpu]") {
   CHECK(among_fake_groups([](FakeGroups& groups) {
           groups.set_membership("0::/\n");
           expect_usable(no_limit);
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a quota of cgroup v2 limits, rounded up", "[cpu]") {
@@ -196,7 +197,7 @@ TEST_CASE("a quota of cgroup v2 limits, rounded up", "[cpu]") {
           check("garbage\n", no_limit);
           check("", no_limit);
           check("100000 0\n", no_limit);
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a quota of an enclosing group limits too", "[cpu]") {
@@ -209,7 +210,7 @@ TEST_CASE("a quota of an enclosing group limits too", "[cpu]") {
           expect_usable(no_limit);
           groups.write("cpu.max", "100000 100000\n");  // as seen inside a container
           expect_usable(1);
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a quota of cgroup v1 limits", "[cpu]") {
@@ -220,18 +221,18 @@ TEST_CASE("a quota of cgroup v1 limits", "[cpu]") {
           expect_usable(no_limit);
           groups.write("cpu,cpuacct/box/cpu.cfs_quota_us", "70000\n");
           expect_usable(1);
-        }) == "");
+        }) == fine);
   CHECK(among_fake_groups([](FakeGroups& groups) {
           groups.set_membership("4:cpuacct,cpu:/outer/box\n");
           groups.write("cpu/outer/cpu.cfs_quota_us", "20000\n");
           groups.write("cpu/outer/cpu.cfs_period_us", "20000\n");
           expect_usable(1);
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("memberships of no known form limit nothing", "[cpu]") {
   CHECK(among_fake_groups([](FakeGroups& groups) {
           groups.set_membership("nonsense\n:\n::\n\n0::\n7:cpu:relative\n0::/../..\n");
           expect_usable(no_limit);
-        }) == "");
+        }) == fine);
 }

@@ -12,8 +12,12 @@ using apalis::detail::sys::Fd;
 
 namespace {
 
-bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
-int open_null() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+bool is_open(int fd) {
+  return ::fcntl(fd, F_GETFD) >= 0;
+}
+int open_null() {
+  return ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
 
 static_assert(!std::is_copy_constructible_v<Fd> && !std::is_copy_assignable_v<Fd>);
 static_assert(std::is_nothrow_move_constructible_v<Fd> && std::is_nothrow_move_assignable_v<Fd>);

@@ -12,6 +12,7 @@
 namespace sys = apalis::detail::sys;
 using apalis::test::end_of;
 using apalis::test::expect;
+using apalis::test::fine;
 using apalis::test::in_child;
 using apalis::test::Pipe;
 using apalis::test::start_child;
@@ -43,10 +44,10 @@ TEST_CASE("a fork starts with a fresh value and leaves its parent's alone", "[pe
   CHECK(in_child([] {
           expect(counter.get().value == 7, "the value is not fresh");
           counter.get().value = 2;
-          expect(in_child([] { expect(counter.get().value == 7, "not fresh"); }) == "",
+          expect(in_child([] { expect(counter.get().value == 7, "not fresh"); }) == fine,
                  "the value of a fork of a fork is not fresh");
           expect(counter.get().value == 2, "the value changed");
-        }) == "");
+        }) == fine);
   CHECK(counter.get().value == 1);
 }
 
@@ -80,7 +81,7 @@ TEST_CASE("a mutex locked by another thread at the fork is free in the fork", "[
     const auto held = sys::lock_forks();
     expect(held.owns_lock(), "the lock is not held");
   });
-  CHECK(end_of(child) == "");
+  CHECK(end_of(child) == fine);
   forked.put('x');
   holder.join();
 }
@@ -111,5 +112,5 @@ TEST_CASE("a fork under the lock starts with an unlocked one", "[per_process]") 
   const auto held = sys::lock_forks();
   CHECK(in_child([] {
           std::thread([] { expect(sys::lock_forks().owns_lock(), "the lock is not held"); }).join();
-        }) == "");
+        }) == fine);
 }

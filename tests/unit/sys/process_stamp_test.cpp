@@ -18,6 +18,7 @@
 using apalis::detail::sys::process_stamp;
 using apalis::test::end_of;
 using apalis::test::expect;
+using apalis::test::fine;
 using apalis::test::in_child;
 using apalis::test::Pipe;
 using apalis::test::start_child;
@@ -57,7 +58,7 @@ TEST_CASE("threads that ask first at once agree", "[process_stamp]") {
           expect(mine != 0, "the threads disagree");
           expect(mine == process_stamp(), "the stamp changed");
           expect(mine != stamp, "it is the parent's stamp");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("forks, and forks of forks, have stamps of their own", "[process_stamp]") {
@@ -70,10 +71,10 @@ TEST_CASE("forks, and forks of forks, have stamps of their own", "[process_stamp
             for (int k = 0; k < width; ++k)
               expect(in_child([&] {
                        tell();
-                       expect(in_child(tell) == "", "a fork of a fork of a fork failed");
-                     }) == "",
+                       expect(in_child(tell) == fine, "a fork of a fork of a fork failed");
+                     }) == fine,
                      "a fork of a fork failed");
-          }) == "");
+          }) == fine);
   }
   constexpr std::size_t told = width + 2 * width * width;
   std::set<std::uint64_t> all{process_stamp()};
@@ -84,7 +85,7 @@ TEST_CASE("forks, and forks of forks, have stamps of their own", "[process_stamp
 
 TEST_CASE("the parent keeps its stamp while children come and go", "[process_stamp]") {
   const auto stamp = process_stamp();
-  for (int i = 0; i < 10; ++i) CHECK(end_of(start_child([] { (void)process_stamp(); })) == "");
+  for (int i = 0; i < 10; ++i) CHECK(end_of(start_child([] { (void)process_stamp(); })) == fine);
   CHECK(process_stamp() == stamp);
 }
 
@@ -98,7 +99,7 @@ TEST_CASE("a raw clone has a stamp of its own", "[process_stamp]") {
     stamps.put(process_stamp());
     ::_exit(process_stamp() == stamp ? 1 : 0);
   }
-  CHECK(end_of(pid) == "");
+  CHECK(end_of(pid) == fine);
   CHECK(stamps.take<std::uint64_t>() != stamp);
   CHECK(process_stamp() == stamp);
 }

@@ -18,6 +18,7 @@
 namespace sys = apalis::detail::sys;
 using apalis::test::end_of;
 using apalis::test::expect;
+using apalis::test::fine;
 using apalis::test::in_child;
 using apalis::test::Pipe;
 using apalis::test::Refusing;
@@ -89,12 +90,12 @@ TEST_CASE("a pidfd does not pass to programs that are started", "[process]") {
   REQUIRE(pidfd);
   CHECK(::fcntl(pidfd.get(), F_GETFD) == FD_CLOEXEC);
   done.put('x');
-  CHECK(end_of(pid) == "");
+  CHECK(end_of(pid) == fine);
 }
 
 TEST_CASE("a pidfd that can't be had is empty", "[process]") {
   const pid_t pid = start_child([] {});
-  CHECK(end_of(pid) == "");
+  CHECK(end_of(pid) == fine);
   CHECK_FALSE(sys::open_pidfd(pid));  // nobody there
   const Refusing refusing(sys::Call::pidfd_open, ENOSYS);
   CHECK_FALSE(sys::open_pidfd(::getpid()));
@@ -184,7 +185,8 @@ TEST_CASE("wait_for_end waits, and does not reap", "[process]") {
 TEST_CASE("signals do not end wait_for_end early", "[process]") {
   static volatile sig_atomic_t signals;
   signals = 0;
-  struct sigaction counting{}, before{};
+  struct sigaction before {};
+  struct sigaction counting {};
   counting.sa_handler = [](int) { signals = signals + 1; };
   REQUIRE(::sigaction(SIGUSR1, &counting, &before) == 0);  // without SA_RESTART
   const pid_t self = ::getpid();
@@ -193,7 +195,7 @@ TEST_CASE("signals do not end wait_for_end early", "[process]") {
   });
   const Fd pidfd = pidfd_or_none(pid);
   CHECK(sys::wait_for_end(pid, pidfd, -1ms));
-  CHECK(end_of(pid) == "");
+  CHECK(end_of(pid) == fine);
   CHECK(signals > 0);
   ::sigaction(SIGUSR1, &before, nullptr);
 }
@@ -212,7 +214,7 @@ TEST_CASE("a signal to what has ended is harmless", "[process]") {
   const Fd pidfd = sys::open_pidfd(pid);
   REQUIRE(sys::wait_for_end(pid, pidfd, -1ms));
   sys::send_signal(pid, pidfd, SIGKILL);
-  CHECK(end_of(pid) == "");
+  CHECK(end_of(pid) == fine);
   sys::send_signal(pid, pidfd, SIGKILL);  // reaped: the pid may belong to somebody by now
 }
 

@@ -21,6 +21,7 @@ namespace sys = apalis::detail::sys;
 using apalis::test::end_of;
 using apalis::test::expect;
 using apalis::test::fail_with_errno;
+using apalis::test::fine;
 using apalis::test::in_child;
 
 namespace {
@@ -60,7 +61,7 @@ void fork_worker(const std::function<void()>& body) {
     ::_exit(0);
   }
   const auto end = end_of(pid);
-  expect(end.empty(), "the worker failed: " + end);
+  expect(end == fine, "the worker failed: " + end);
 }
 
 void nothing() {}
@@ -82,7 +83,7 @@ TEST_CASE("what the parent has not written stays the parent's", "[stdio]") {
           output.expect_text("child,");
           std::fflush(stdout);
           output.expect_text("child,parent,");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a worker that writes nothing leaves nothing", "[stdio]") {
@@ -94,7 +95,7 @@ TEST_CASE("a worker that writes nothing leaves nothing", "[stdio]") {
           output.expect_text("");
           std::fflush(stdout);
           output.expect_text("parent,");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("the same for every stream that is open", "[stdio]") {
@@ -116,7 +117,7 @@ TEST_CASE("the same for every stream that is open", "[stdio]") {
             expect(text == "child,parent,", "'" + text + "' was written");
             std::fclose(file);
           }
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("std::cout that shares the C library's buffer", "[stdio]") {
@@ -127,7 +128,7 @@ TEST_CASE("std::cout that shares the C library's buffer", "[stdio]") {
           fork_worker([] { std::cout << "child,"; });
           std::cout << "parent again," << std::flush;
           output.expect_text("child,parent,parent again,");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("std::cout and std::clog with buffers of their own", "[stdio]") {
@@ -147,7 +148,7 @@ TEST_CASE("std::cout and std::clog with buffers of their own", "[stdio]") {
           std::clog << std::flush;
           output.expect_text("child,parent,parent again,");
           log.expect_text("child log,parent log,");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("wide streams with buffers of their own", "[stdio]") {
@@ -158,7 +159,7 @@ TEST_CASE("wide streams with buffers of their own", "[stdio]") {
           fork_worker([] { std::wcout << L"child,"; });
           std::wcout << std::flush;
           output.expect_text("child,parent,");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a worker's output after its buffers were dropped is whole", "[stdio]") {
@@ -172,7 +173,7 @@ TEST_CASE("a worker's output after its buffers were dropped is whole", "[stdio]"
             for (int i = 0; i < 300; ++i) std::cout << "line " << i << '\n';
           });
           output.expect_text(wanted);
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("streams that are being read are left alone", "[stdio]") {
@@ -189,7 +190,7 @@ TEST_CASE("streams that are being read are left alone", "[stdio]") {
             if (!read || std::strcmp(next.data(), "second") != 0) ::_exit(1);
           });
           std::fclose(file);
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("output that can't be written does not stop a worker's end", "[stdio]") {
@@ -198,7 +199,7 @@ TEST_CASE("output that can't be written does not stop a worker's end", "[stdio]"
           std::cout.exceptions(std::ios::badbit | std::ios::failbit);
           ::close(STDOUT_FILENO);
           fork_worker([] { std::cout << "lost"; });
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("streams that were given other buffers, or none", "[stdio]") {
@@ -215,5 +216,5 @@ TEST_CASE("streams that were given other buffers, or none", "[stdio]") {
             sys::flush_output();
             if (counting.syncs == 0) ::_exit(1);
           });
-        }) == "");
+        }) == fine);
 }

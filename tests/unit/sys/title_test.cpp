@@ -18,6 +18,7 @@ extern char** environ;  // NOLINT: the C library's own name
 
 namespace sys = apalis::detail::sys;
 using apalis::test::expect;
+using apalis::test::fine;
 using apalis::test::in_child;
 using apalis::test::read_all;
 
@@ -90,14 +91,14 @@ TEST_CASE("a title is what ps and top show", "[title]") {
           sys::set_title("apalis: Counter");
           expect(comm() == "apalis: Counter", "comm is '" + comm() + "'");
           expect(command_line() == "apalis: Counter", "cmdline is '" + command_line() + "'");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a title works in a process that was not prepared", "[title]") {
   CHECK(in_child([] {
           sys::set_title("apalis: x");
           expect(command_line() == "apalis: x", "cmdline is '" + command_line() + "'");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("titles of any length keep the environment intact", "[title]") {
@@ -121,7 +122,7 @@ TEST_CASE("titles of any length keep the environment intact", "[title]") {
                                    100'000};
   for (const auto length : lengths) {
     CAPTURE(length);
-    CHECK(in_child([&] { check_title(length); }) == "");
+    CHECK(in_child([&] { check_title(length); }) == fine);
   }
 }
 
@@ -131,7 +132,7 @@ TEST_CASE("one title after the other", "[title]") {
           std::mt19937 random{1};
           for (int i = 0; i < 200; ++i)
             check_title(1 + random() % (i % 2 == 0 ? 40 : space.total + 10));
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("the environment can be changed before a title and after", "[title]") {
@@ -150,13 +151,13 @@ TEST_CASE("the environment can be changed before a title and after", "[title]") 
           expect(value("APALIS_TEST_AFTER") == "new", "a later variable is lost");
           expect(value("PATH") == "/changed", "a changed variable is lost");
           expect(value("HOME") == "(none)", "a removed variable is back");
-        }) == "");
+        }) == fine);
 }
 
 TEST_CASE("a child's title leaves its parent's alone", "[title]") {
   const auto name = comm();
   const auto line = command_line();
-  CHECK(in_child([] { check_title(room().total); }) == "");
+  CHECK(in_child([] { check_title(room().total); }) == fine);
   CHECK(comm() == name);
   CHECK(command_line() == line);
 }
@@ -166,6 +167,6 @@ TEST_CASE("an empty title", "[title]") {
           sys::set_title("");
           expect(comm().empty(), "comm is '" + comm() + "'");
           expect(command_line().empty(), "cmdline is '" + command_line() + "'");
-        }) == "");
-  CHECK(in_child([] { sys::set_title(std::string_view{}); }) == "");
+        }) == fine);
+  CHECK(in_child([] { sys::set_title(std::string_view{}); }) == fine);
 }

@@ -267,7 +267,6 @@ TEST_CASE("unregistered and foreign exceptions arrive as Error", "[exception]") 
 
   const auto number = through([] { throw 42; });  // NOLINT(hicpp-exception-baseclass)
   CHECK_THROWS_AS(std::rethrow_exception(number), apalis::Error);
-  CHECK_THROWS_WITH(std::rethrow_exception(number), ContainsSubstring("int"));
   CHECK(remote(number).type_name() == "int");
 
   const auto foreign = through([] { throw Foreign{}; });  // NOLINT(hicpp-exception-baseclass)

@@ -44,8 +44,12 @@ class Occupancy {
 /// One wait, from its first look to falling asleep.
 class Patience {
  public:
-  explicit Patience(Occupancy occupancy) noexcept
-      : occupancy_(occupancy), eager_turns_(occupancy.crowded() ? 0 : most_eager_turns) {}
+  /// `settled`: whether the peer is known to run on a core of its own; a child just forked may wait
+  /// for ours.
+  explicit Patience(Occupancy occupancy, bool settled = true) noexcept
+      : occupancy_(occupancy),
+        settled_(settled),
+        eager_turns_(settled && !occupancy.crowded() ? most_eager_turns : 0) {}
 
   /// Passes a moment. False once it is time to sleep.
   [[nodiscard]] bool pass() noexcept {
@@ -69,6 +73,7 @@ class Patience {
   bool pass_slowly() noexcept;
 
   Occupancy occupancy_;
+  bool settled_;
   int eager_turns_;
   Clock::time_point start_{};
 };

@@ -15,8 +15,9 @@ namespace apalis::detail::sys {
 /// The write end, one for the process, made at first use. Throws SystemError.
 [[nodiscard]] int parent_pipe(const ForkLock&);
 
-/// Held by a thread while it forks a child that will call watch_parent(). Every other fork of the
-/// program closes its copy of the write end, which would keep our children from noticing.
+/// Held by a thread while it forks a child that will call watch_parent(), and never left in that
+/// child. Every other fork of the program closes its copy of the write end, which would keep our
+/// children from noticing. Needs parent_pipe() before.
 class WatchedFork {
  public:
   WatchedFork() noexcept;
@@ -25,8 +26,8 @@ class WatchedFork {
   WatchedFork& operator=(const WatchedFork&) = delete;
 };
 
-/// In a child just forked, before anything else: arms the watch on `pipe` (the parent's write end,
-/// inherited) and closes the inherited descriptor. False where the kernel refuses (no /proc): the
+/// In a child just forked under a WatchedFork, before anything else: arms the watch on `pipe` (the
+/// parent's write end, inherited) and closes the inherited descriptor. False where the kernel refuses (no /proc): the
 /// child then relies on parent_is_gone(). Does not return if the parent has died meanwhile.
 bool watch_parent(int pipe, pid_t parent) noexcept;
 

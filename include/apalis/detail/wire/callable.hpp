@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <type_traits>
 #include <utility>
@@ -182,12 +183,16 @@ struct BytesTarget {
   using Callable = F;
   static constexpr std::size_t size = sizeof(F);
   static void write(std::byte* at, const F& f) { std::memcpy(at, std::addressof(f), sizeof(F)); }
-  static F decode(Reader& reader) {
-    struct Bytes {
-      alignas(F) std::byte bytes[sizeof(F)];
-    } copy;
-    reader.read(copy.bytes, sizeof(F));
-    return std::bit_cast<F>(copy);
+  static F decode([[maybe_unused]] Reader& reader) {
+    if constexpr (!std::is_trivially_copyable_v<F>) {
+      std::terminate();  // by_value() refused it: that sentence is the only one to show
+    } else {
+      struct Bytes {
+        alignas(F) std::byte bytes[sizeof(F)];
+      } copy;
+      reader.read(copy.bytes, sizeof(F));
+      return std::bit_cast<F>(copy);
+    }
   }
 };
 

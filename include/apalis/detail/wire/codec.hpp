@@ -141,7 +141,7 @@ void encode(Buffer& buffer, const T& value) {
 }
 
 template <class T>
-T decode(Reader& reader) {
+T decode([[maybe_unused]] Reader& reader) {
   if constexpr (borrowed<T>) {
     using Element = typename Borrowed<T>::Element;
     const std::span<const Element> block = decode_block<Element>(reader);

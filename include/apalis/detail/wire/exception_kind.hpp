@@ -51,14 +51,15 @@ class RemoteNested : public Remote<E>, public std::nested_exception {
 struct ExceptionKind {
   /// The original type, and the two that stand for it when it was rethrown and is sent on.
   const std::type_info* types[3];
-  /// Appends the exception being handled; false if it can't be sent as this type.
+  /// Appends the exception being handled; false if it can't be sent as this type. Null where the
+  /// message is all there is to send.
   bool (*encode)(Buffer& buffer);
   std::exception_ptr (*decode)(Reader& payload, RemoteError::Origin origin,
                                const std::exception_ptr& nested);
 };
 
-/// Codec: `static bool encode(Buffer&, const E&)` and `static E decode(Reader&, const std::string&
-/// what)`.
+/// Codec: `static E decode(Reader&, const std::string& what)`, and `static bool encode(Buffer&,
+/// const E&)` unless what() is enough.
 template <class E, class Codec>
 struct ExceptionFunctions {
   static bool encode(Buffer& buffer) {
@@ -98,16 +99,19 @@ struct NestedType<E, false> {
 
 template <class E, class Codec>
 ExceptionKind make_exception_kind() {
-  return {{&typeid(E), &typeid(Remote<E>), &NestedType<E>::id()},
-          &ExceptionFunctions<E, Codec>::encode,
-          &ExceptionFunctions<E, Codec>::decode};
+  ExceptionKind kind{{&typeid(E), &typeid(Remote<E>), &NestedType<E>::id()},
+                     nullptr,
+                     &ExceptionFunctions<E, Codec>::decode};
+  if constexpr (requires(Buffer & buffer, const E& e) { Codec::encode(buffer, e); })
+    kind.encode = &ExceptionFunctions<E, Codec>::encode;
+  return kind;
 }
 
 /// Sends what was registered by its serialisation, or else by its what().
 template <class E>
 struct RegisteredCodec {
-  static bool encode(Buffer& buffer, [[maybe_unused]] const E& exception) {
-    if constexpr (sendable_value<E>) wire::encode<E>(buffer, exception);
+  static bool encode(Buffer& buffer, const E& exception) requires sendable_value<E> {
+    wire::encode<E>(buffer, exception);
     return true;
   }
   static E decode([[maybe_unused]] Reader& payload, [[maybe_unused]] const std::string& what) {

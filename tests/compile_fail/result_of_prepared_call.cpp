@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+// EXPECT: a result can't be a pointer, which means nothing in another process
+
+#include <apalis/apalis.hpp>
+
+struct Subject {
+  int n = 0;
+  int* find(int) { return &n; }
+  int value(int) { return n; }
+};
+
+void check(apalis::Handler<Subject>& h) {
+#ifdef CONTROL
+  (void)h.prepare(&Subject::value, 1);
+#else
+  (void)h.prepare(&Subject::find, 1);
+#endif
+}
