@@ -37,7 +37,7 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
 }
 void operator delete(void* memory, std::align_val_t) noexcept {
   if (memory != nullptr) --nodes;
-  std::free(memory);
+  std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc)
 }
 void operator delete(void* memory, std::size_t, std::align_val_t alignment) noexcept {
   operator delete(memory, alignment);
@@ -111,6 +111,7 @@ TEST_CASE("a cache is bounded", "[node_cache]") {
   CHECK(left_by_thread([&] {
           const long before = nodes;
           std::vector<void*> held;
+          held.reserve(20'000);
           for (int i = 0; i < 20'000; ++i) held.push_back(allocate_node());
           for (void* node : held) free_node(node);
           kept = nodes - before;

@@ -8,7 +8,8 @@
 using namespace apalis::detail::channel;
 
 // What two processes of one image agree on; a change here is a change of the format.
-static_assert(sizeof(Unit) == 32 && alignof(Unit) == 32);
+static_assert(sizeof(Unit) == 32);
+static_assert(alignof(Unit) == 32);
 static_assert(offsetof(Unit, head) == 0 && offsetof(Unit, data) == 8);
 static_assert(sizeof(BlockRef) == 16 && offsetof(BlockRef, total) == 8);
 static_assert(sizeof(Progress) == line_pair && sizeof(Bell) == line_pair);

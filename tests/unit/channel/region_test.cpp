@@ -34,7 +34,7 @@ using apalis::test::Refusing;
 namespace {
 
 constexpr const char* segfault = "killed by signal 11";
-constexpr std::size_t used_bytes = control_bytes + 2 * ring_bytes + 2 * arena_bytes;
+constexpr std::size_t used_bytes = control_bytes + 2 * ring_bytes + 2 * std::size_t{arena_bytes};
 
 bool is_zero(const std::byte* data, std::size_t size) {
   return std::all_of(data, data + size, [](std::byte b) { return b == std::byte{0}; });
@@ -94,6 +94,7 @@ constexpr bool under_sanitizer =
 TEST_CASE("slices are aligned and do not overlap", "[region]") {
   Region region{4};
   std::vector<std::byte*> bases;
+  bases.reserve(4);
   for (int i = 0; i < 4; ++i) bases.push_back(region.base(acquire(region)));
   std::ranges::sort(bases);
   for (std::size_t i = 0; i < bases.size(); ++i) {

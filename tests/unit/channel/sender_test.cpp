@@ -324,7 +324,7 @@ TEST_CASE("random traffic where positions wrap around 2^32", "[sender]") {
 TEST_CASE("pairs alone where positions wrap around 2^32", "[sender]") {
   Ends ends;
   start_at(ends, 0U - 2 * lane_units, 0);
-  for (std::uint64_t i = 0; i < 3 * lane_units; ++i) {
+  for (std::uint64_t i = 0; i < std::uint64_t{3} * lane_units; ++i) {
     REQUIRE(send(ends.sender, message_of(52, i)));
     REQUIRE(take(ends.receiver) == message_of(52, i));
   }
@@ -555,7 +555,7 @@ TEST_CASE("after back_all no send asks for memory", "[sender]") {
   REQUIRE(send(sender, message_of(20, 0)));
   sender.back_all();
   const Refusing full(sys::Call::back, ENOMEM);
-  for (std::uint64_t i = 0; i < 3 * lane_units; ++i) {
+  for (std::uint64_t i = 0; i < std::uint64_t{3} * lane_units; ++i) {
     REQUIRE(send(sender, message_of(i % 3 == 0 ? 5000 : 20, i)));
     if (i > 0) {
       REQUIRE(take(receiver));

@@ -13,8 +13,7 @@ namespace {
 struct A {};
 
 template <class F, class R, class... P>
-constexpr bool reads_as =
-    std::is_same_v<typename SignatureOf<F>::Result, R> &&
+constexpr bool reads_as = std::is_same_v<typename SignatureOf<F>::Result, R>&&
     std::is_same_v<typename SignatureOf<F>::Parameters, TypeList<P...>>;
 
 // Every qualifier of a member function.
@@ -22,12 +21,12 @@ static_assert(reads_as<int (A::*)(char, double), int, char, double>);
 static_assert(reads_as<int (A::*)(char) const, int, char>);
 static_assert(reads_as<int (A::*)(char) noexcept, int, char>);
 static_assert(reads_as<int (A::*)(char) const noexcept, int, char>);
-static_assert(reads_as<int (A::*)(char)&, int, char>);
-static_assert(reads_as<int (A::*)(char)& noexcept, int, char>);
+static_assert(reads_as<int (A::*)(char) &, int, char>);
+static_assert(reads_as<int (A::*)(char) & noexcept, int, char>);
 static_assert(reads_as<int (A::*)(char) const&, int, char>);
 static_assert(reads_as<int (A::*)(char) const& noexcept, int, char>);
-static_assert(reads_as<int (A::*)(char)&&, int, char>);
-static_assert(reads_as<int (A::*)(char)&& noexcept, int, char>);
+static_assert(reads_as<int (A::*)(char) &&, int, char>);
+static_assert(reads_as<int (A::*)(char) && noexcept, int, char>);
 static_assert(reads_as<int (A::*)(char) const&&, int, char>);
 static_assert(reads_as<int (A::*)(char) const&& noexcept, int, char>);
 
@@ -35,7 +34,7 @@ static_assert(reads_as<int (A::*)(char) const&& noexcept, int, char>);
 static_assert(!SignatureOf<void (A::*)()>::on_rvalue);
 static_assert(!SignatureOf<void (A::*)() const&>::on_rvalue);
 static_assert(SignatureOf<void (A::*)() &&>::on_rvalue);
-static_assert(SignatureOf<void (A::*)() const && noexcept>::on_rvalue);
+static_assert(SignatureOf<void (A::*)() const&& noexcept>::on_rvalue);
 
 static_assert(std::is_same_v<SignatureOf<void (A::*)()>::Class, A>);
 

@@ -22,7 +22,9 @@ struct Box {
   struct Lid {};
   T value{};
 };
-int free_function(int x) { return x; }
+int free_function(int x) {
+  return x;
+}
 
 constexpr std::string_view first = "one ";
 constexpr std::string_view second = "two";

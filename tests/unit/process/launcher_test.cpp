@@ -30,7 +30,6 @@
 namespace process = apalis::detail::process;
 namespace sys = apalis::detail::sys;
 using apalis::SystemError;
-using apalis::test::end_of;
 using apalis::test::expect;
 using apalis::test::fine;
 using apalis::test::in_child;

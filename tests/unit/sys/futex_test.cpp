@@ -96,8 +96,10 @@ TEST_CASE("futex_wake_all wakes every sleeper", "[futex]") {
   Word word{0};
   std::array<std::thread, 4> sleepers;
   std::atomic<int> awake{0};
-  for (std::size_t i = 0; i < sleepers.size(); ++i) {
-    sleepers[i] = std::thread([&, limited = i % 2 == 0] {
+  bool with_limit = false;
+  for (auto& sleeper : sleepers) {
+    with_limit = !with_limit;
+    sleeper = std::thread([&, limited = with_limit] {
       while (word.load() == 0) {
         if (limited) {
           sys::futex_wait(word, 0, 1h);

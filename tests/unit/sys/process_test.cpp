@@ -17,9 +17,7 @@
 
 namespace sys = apalis::detail::sys;
 using apalis::test::end_of;
-using apalis::test::expect;
 using apalis::test::fine;
-using apalis::test::in_child;
 using apalis::test::Pipe;
 using apalis::test::Refusing;
 using apalis::test::start_child;

@@ -125,7 +125,8 @@ TEST_CASE("copy replies with the object, copy(edit) with an edited one", "[attri
   CHECK(model.a == 5);
 
   Buffer closure;
-  encode_copy<Model>(closure, [](Model& m, const std::string& b) { m.b += b; }, "!");
+  encode_copy<Model>(
+      closure, [](Model& m, const std::string& b) { m.b += b; }, "!");
   CHECK(decoded(closure, model).b == "five!");
   CHECK(model.b == "five");
 }

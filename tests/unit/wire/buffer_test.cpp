@@ -16,7 +16,9 @@ namespace {
 std::string text_of(const Buffer& buffer) {
   return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
 }
-void append(Buffer& buffer, std::string_view text) { buffer.append(text.data(), text.size()); }
+void append(Buffer& buffer, std::string_view text) {
+  buffer.append(text.data(), text.size());
+}
 bool is_aligned(const Buffer& buffer) {
   return reinterpret_cast<std::uintptr_t>(buffer.data()) % Buffer::alignment == 0;
 }

@@ -78,4 +78,6 @@ static_assert(has_fields<FortyOne, Opaque>);
 
 }  // namespace
 
-TEST_CASE("the fields of aggregates", "[fields]") { SUCCEED("checked by the compiler"); }
+TEST_CASE("the fields of aggregates", "[fields]") {
+  SUCCEED("checked by the compiler");
+}

@@ -57,8 +57,12 @@ void* allocate(std::size_t n) noexcept {
 [[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
   return allocate(n);
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
 [[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept {
   std::free(memory);
 }
@@ -124,7 +128,9 @@ constexpr std::size_t most_memory = std::size_t{1} << 20;
 
 using Random = std::mt19937_64;
 
-std::size_t below(Random& random, std::size_t n) { return static_cast<std::size_t>(random() % n); }
+std::size_t below(Random& random, std::size_t n) {
+  return static_cast<std::size_t>(random() % n);
+}
 
 using Bytes = std::vector<std::byte>;
 

@@ -124,10 +124,12 @@ static_assert(sendable_value<std::unique_ptr<int>>);
 static_assert(std::is_same_v<Culprit<Named>, Named>);
 static_assert(std::is_same_v<Culprit<std::vector<int*>>, int*>);
 static_assert(std::is_same_v<Culprit<std::map<int, std::optional<Node>>>, Node>);
-static_assert(std::is_same_v<Culprit<std::tuple<int, std::string, std::string_view>>,
-                             std::string_view>);
+static_assert(
+    std::is_same_v<Culprit<std::tuple<int, std::string, std::string_view>>, std::string_view>);
 static_assert(std::is_same_v<Culprit<std::vector<Constructed>>, Constructed>);
 
 }  // namespace
 
-TEST_CASE("which types cross at all", "[sendable]") { SUCCEED("checked by the compiler"); }
+TEST_CASE("which types cross at all", "[sendable]") {
+  SUCCEED("checked by the compiler");
+}

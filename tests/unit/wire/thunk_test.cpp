@@ -80,9 +80,15 @@ struct Derived : Subject {
   std::string who() const override { return "derived"; }
 };
 
-int free_function(Subject& s, int x) { return s.add(x); }
-int free_const(const Subject& s) noexcept { return s.total; }
-int free_base(Base& b, int x) { return b.inherited(x); }
+int free_function(Subject& s, int x) {
+  return s.add(x);
+}
+int free_const(const Subject& s) noexcept {
+  return s.total;
+}
+int free_base(Base& b, int x) {
+  return b.inherited(x);
+}
 
 struct Scale {
   int factor = 1;
@@ -205,21 +211,28 @@ TEST_CASE("functions, closures and function objects", "[thunk]") {
   CHECK(called(s, &free_const) == 6);
   CHECK(called(s, &free_base, 2) == 3);
 
-  CHECK(called(s, [](Subject& c, int x, int k) { return c.add(x) * k; }, 4, 3) == 30);
+  CHECK(called(
+            s, [](Subject& c, int x, int k) { return c.add(x) * k; }, 4, 3) == 30);
   CHECK(called_v<[](Subject& c, int x) { return c.add(x); }>(s, 1) == 11);
   CHECK(called(s, [](const Subject& c) { return c.total; }) == 11);
   CHECK(called(s, [](Subject copy) { return copy.total; }) == 11);
-  CHECK(called(s, [](Subject& c, int x) mutable noexcept { return c.add(x); }, 1) == 12);
-  CHECK(called(s, +[](Subject& c) { return c.total; }) == 12);
+  CHECK(called(
+            s, [](Subject& c, int x) mutable noexcept { return c.add(x); }, 1) == 12);
+  CHECK(called(
+            s, +[](Subject& c) { return c.total; }) == 12);
 
   SECTION("generic ones take the arguments' own types") {
-    CHECK(called(s, [](auto& c, auto x) { return c.add(x); }, 1) == 13);
-    CHECK(called(s, [](auto&, auto&& text) { return text + "!"; }, "literal") == "literal!");
+    CHECK(called(
+              s, [](auto& c, auto x) { return c.add(x); }, 1) == 13);
+    CHECK(called(
+              s, [](auto&, auto&& text) { return text + "!"; }, "literal") == "literal!");
     char array[] = "array";
-    CHECK(called(s, [](auto&, const auto& text) { return text.size(); }, array) == 5);
+    CHECK(called(
+              s, [](auto&, const auto& text) { return text.size(); }, array) == 5);
     CHECK(called(s, Overloaded{}, 1) == 14);
     CHECK(called(s, Overloaded{}, "hey") == "hey!");
-    CHECK(called(s, [](auto&, auto... xs) { return (xs + ... + 0); }, 1, 2, 3) == 6);
+    CHECK(called(
+              s, [](auto&, auto... xs) { return (xs + ... + 0); }, 1, 2, 3) == 6);
   }
   SECTION("what by_value vouches for") {
     const int k = 3;
