@@ -83,9 +83,10 @@ ProcessLink::~ProcessLink() = default;
 
 void ProcessLink::submit(const wire::Buffer& message, State& state) {
   Lock lock{mutex_};
+  take_turn(lock, no_deadline);
   require_open();
   state.set_phase(State::Phase::pending);
-  if (send(Request::call, message, no_deadline)) [[likely]] {
+  if (send(lock, Request::call, message, no_deadline)) [[likely]] {
     state.position = sender_.last_position();
     pending_.push(state);
     lock.unlock();
@@ -100,9 +101,10 @@ void ProcessLink::submit(const wire::Buffer& message, State& state) {
 
 void ProcessLink::post(const wire::Buffer& message) {
   Lock lock{mutex_};
+  take_turn(lock, no_deadline);
   require_open();
   // A post to a dead worker fails at the next drain(), which throws WorkerDied.
-  if (send(Request::post, message, no_deadline)) child_bell_.ring();
+  if (send(lock, Request::post, message, no_deadline)) child_bell_.ring();
   report(lock);
 }
 
@@ -178,45 +180,67 @@ void ProcessLink::require_open() const {
                             options().name));
 }
 
+/// Messages go one after the other, though the lock is free while one waits for room.
+void ProcessLink::take_turn(Lock& lock, Deadline deadline) {
+  while (sending_) [[unlikely]] {
+    if (deadline == no_deadline) {
+      turn_.wait(lock);
+    } else if (turn_.wait_until(lock, deadline) == std::cv_status::timeout) {
+      throw TimedOut("apalis: another thread's message did not get through to the worker");
+    }
+  }
+}
+
 /// False if the worker has died, or the deadline passed.
-bool ProcessLink::send(Request request, const wire::Buffer& message, Deadline deadline) {
+bool ProcessLink::send(Lock& lock, Request request, const wire::Buffer& message,
+                       Deadline deadline) {
   if (condition_ == Condition::ended) return false;
   const auto tag = static_cast<std::uint8_t>(request);
   const auto size = message.size();
   try {
-    if (size <= channel::block_limit)
-      return send_when_possible([&] { return sender_.try_send(tag, message.data(), size); },
-                                deadline);
-    sender_.back_all();
-    for (std::size_t at = 0; at < size;) {
-      const auto part = std::min<std::size_t>(size - at, channel::block_limit);
-      if (!send_when_possible(
-              [&] { return sender_.try_send_piece(tag, message.data() + at, part, size); },
-              deadline))
-        return false;
-      child_bell_.ring();
-      at += part;
+    if (size <= channel::block_limit) {
+      const auto try_send = [&] { return sender_.try_send(tag, message.data(), size); };
+      return try_send() || send_slowly(lock, try_send, deadline);
     }
-    return true;
+    sender_.back_all();
+    std::size_t at = 0;
+    return send_slowly(
+        lock,
+        [&] {
+          const auto part = std::min<std::size_t>(size - at, channel::block_limit);
+          if (!sender_.try_send_piece(tag, message.data() + at, part, size)) return false;
+          at += part;
+          child_bell_.ring();
+          return at == size;
+        },
+        deadline);
   } catch (const channel::ProtocolViolation& violation) {
     bury(violation.what());
     return false;
   }
 }
 
-bool ProcessLink::send_when_possible(auto try_send, Deadline deadline) {
-  if (try_send()) [[likely]]
-    return true;
+/// Calls try_send until it is done, waiting for room in between.
+bool ProcessLink::send_slowly(Lock& lock, auto try_send, Deadline deadline) {
+  struct Turn {
+    ProcessLink& link;
+    explicit Turn(ProcessLink& l) noexcept : link(l) { link.sending_ = true; }
+    ~Turn() {
+      link.sending_ = false;
+      link.turn_.notify_all();
+    }
+  };
+  const Turn turn{*this};
   channel::Patience patience{occupancy_};
-  while (!try_send()) {
-    wait_for_room(patience);
-    if (condition_ == Condition::ended) return false;
+  while (condition_ != Condition::ended) {
+    if (try_send()) return true;
+    if (!sender_.has_progress()) wait_for_room(lock, patience);
     if (deadline != no_deadline && Clock::now() >= deadline) return false;
   }
-  return true;
+  return false;
 }
 
-void ProcessLink::wait_for_room(channel::Patience& patience) {
+void ProcessLink::wait_for_room(Lock& lock, channel::Patience& patience) {
   child_bell_.ring();  // for what was sent before
   if (receiver_.has_message()) {
     // The worker may be waiting for us to do this.
@@ -224,9 +248,13 @@ void ProcessLink::wait_for_room(channel::Patience& patience) {
     patience = channel::Patience{occupancy_};
     return;
   }
-  if (patience.pass()) return;
-  sleep_until_rung(no_deadline, [this] { return receiver_.has_message() || sender_.has_progress(); });
-  check_worker();
+  lock.unlock();
+  const bool sleep = !patience.pass();
+  if (sleep)
+    sleep_until_rung(no_deadline,
+                     [this] { return receiver_.has_message() || sender_.has_progress(); });
+  lock.lock();
+  if (sleep) check_worker();
 }
 
 // --- Replies -------------------------------------------------------------------------------------
@@ -378,9 +406,10 @@ void ProcessLink::drain() {
   Errand errand;
   {
     Lock lock{mutex_};
+    take_turn(lock, no_deadline);
     require_open();
     errand.set_phase(State::Phase::pending);
-    if (!send(Request::drain, wire::Buffer{}, no_deadline)) {
+    if (!send(lock, Request::drain, wire::Buffer{}, no_deadline)) {
       death_told_ = true;
       std::rethrow_exception(death_);
     }
@@ -401,12 +430,13 @@ void ProcessLink::close_until(Deadline deadline) {
   Errand errand;
   {
     Lock lock{mutex_};
+    take_turn(lock, deadline);
     if (condition_ == Condition::ended && death_ != nullptr && !std::exchange(death_told_, true))
       std::rethrow_exception(death_);
     if (condition_ != Condition::open) return;
     errand.set_phase(State::Phase::pending);
     condition_ = Condition::closing;
-    if (!send(Request::close, wire::Buffer{}, deadline)) {
+    if (!send(lock, Request::close, wire::Buffer{}, deadline)) {
       if (condition_ == Condition::ended) std::rethrow_exception(death_);
       throw TimedOut("the worker takes no messages");
     }

@@ -13,6 +13,7 @@
 #include <apalis/detail/channel/sender.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
 #include <apalis/detail/process/child.hpp>
+#include <condition_variable>
 #include <mutex>
 
 namespace apalis::detail::backend {
@@ -27,8 +28,8 @@ using actor::PendingQueue;
 using actor::PostFailures;
 
 /// **Owns** a slice of the region, the child, and the queue of calls whose replies are due.
-/// **Threads:** any. One mutex guards everything but has_news() and the wait itself: nobody holds
-/// it while waiting for a reply, but a submitter does while it waits for room.
+/// **Threads:** any. One mutex guards everything; nobody holds it while waiting, be it for a reply,
+/// for room, or for another thread's message to be sent.
 /// **Blocks:** submit() and post() while buffers are full; they take replies in meanwhile, so that
 /// neither side can wait for the other for ever.
 /// **Peer death:** a waiter looks every 5 ms; without one, the next touch does. Every pending call
@@ -67,10 +68,12 @@ class ProcessLink final : public Link {
   ProcessLink(const Options& options, Maker& maker, const sys::ForkLock& held);
   ~ProcessLink() override;
 
-  // With the lock held.
-  [[nodiscard]] bool send(Request request, const wire::Buffer& message, Deadline deadline);
-  [[nodiscard]] bool send_when_possible(auto try_send, Deadline deadline);
-  void wait_for_room(channel::Patience& patience);
+  // With the lock held; those that take it release it while they wait.
+  void take_turn(Lock& lock, Deadline deadline);
+  [[nodiscard]] bool send(Lock& lock, Request request, const wire::Buffer& message,
+                          Deadline deadline);
+  [[nodiscard]] bool send_slowly(Lock& lock, auto try_send, Deadline deadline);
+  void wait_for_room(Lock& lock, channel::Patience& patience);
   void require_open() const;
   void take_replies();
   void take_replies_trusting();
@@ -89,6 +92,8 @@ class ProcessLink final : public Link {
   void wake_other_waiters() const noexcept;
 
   std::mutex mutex_;
+  std::condition_variable turn_;
+  bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
   Condition condition_ = Condition::open;
   std::exception_ptr death_;  // why calls fail, once ended other than by close()
   bool death_told_ = false;   // some caller has seen it, or asked for it by kill()

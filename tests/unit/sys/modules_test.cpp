@@ -3,9 +3,12 @@
 #include <link.h>
 
 #include <apalis/detail/sys/modules.hpp>
+#include <bit>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -24,6 +27,11 @@ const int some_constant = 5;
 
 std::shared_ptr<const ModuleMap> loaded() {
   return sys::loaded_modules(sys::lock_forks());
+}
+
+/// An address of no particular object.
+const void* at(std::uintptr_t address) {
+  return std::bit_cast<const void*>(address);
 }
 
 bool finds(const ModuleMap& map, const void* address) {
@@ -82,13 +90,11 @@ TEST_CASE("the C library is another module", "[modules]") {
 
 TEST_CASE("what is no code of a module is in none", "[modules]") {
   const auto map = loaded();
-  const auto& far_away = *reinterpret_cast<const char* const*>(&highest_address);
   const int on_stack = 0;
   const auto on_heap = std::make_unique<int>(0);
   for (const void* address :
        {static_cast<const void*>(nullptr), static_cast<const void*>(&on_stack),
-        static_cast<const void*>(on_heap.get()),
-        reinterpret_cast<const void*>(~std::uintptr_t{0})}) {
+        static_cast<const void*>(on_heap.get()), at(~std::uintptr_t{0})}) {
     CAPTURE(address);
     const auto range = map->find(address);
     CHECK(range.first == 0);
@@ -98,7 +104,6 @@ TEST_CASE("what is no code of a module is in none", "[modules]") {
 }
 
 TEST_CASE("a range ends before its last address", "[modules]") {
-  const auto at = [](std::uintptr_t address) { return reinterpret_cast<const void*>(address); };
   const ModuleMap::Range range{4096, 8192};
   CHECK_FALSE(range.contains(at(4095)));
   CHECK(range.contains(at(4096)));

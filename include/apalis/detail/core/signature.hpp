@@ -62,21 +62,20 @@ template <class F>
 struct SignatureOf {};
 
 template <class Function>
-requires std::is_function_v<Function>
+  requires std::is_function_v<Function>
 struct SignatureOf<Function*> : FunctionSignature<Function> {
   using Class = void;
 };
 
 template <class C, class Function>
-requires std::is_function_v<Function>
+  requires std::is_function_v<Function>
 struct SignatureOf<Function C::*> : FunctionSignature<Function> {
   using Class = C;
 };
 
 template <class F>
-requires(std::is_class_v<F>&& requires { &F::operator(); }) struct SignatureOf<F>
-    : SignatureOf<decltype(&F::operator())> {
-};
+  requires(std::is_class_v<F> && requires { &F::operator(); })
+struct SignatureOf<F> : SignatureOf<decltype(&F::operator())> {};
 
 /// Has one known signature: its parameters can be read off.
 template <class F>

@@ -27,7 +27,7 @@ namespace detail::wire {
 /// What the archives write as bytes although cereal has no function for it.
 template <class T>
 concept archived_as_bytes = std::is_arithmetic_v<T> ||
-    ((std::is_class_v<T> || std::is_union_v<T>)&&!has_cereal_functions<T> && bytes_copyable<T>);
+    ((std::is_class_v<T> || std::is_union_v<T>) && !has_cereal_functions<T> && bytes_copyable<T>);
 
 }  // namespace detail::wire
 

@@ -70,7 +70,7 @@ concept has_cereal_functions = cereal::traits::has_member_serialize<T, ProbeOutp
 template <class T>
 inline constexpr bool is_complex_number = false;
 template <template <class> class Complex, class Real>
-requires std::is_arithmetic_v<Real>
+  requires std::is_arithmetic_v<Real>
 inline constexpr bool is_complex_number<Complex<Real>> =
     std::is_trivially_copyable_v<Complex<Real>> && sizeof(Complex<Real>) == 2 * sizeof(Real) &&
     requires(const Complex<Real>& z) {

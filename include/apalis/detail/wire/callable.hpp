@@ -36,11 +36,11 @@ inline constexpr bool is_by_value<by_value_t<F>> = true;
 
 template <class F>
 inline constexpr bool is_function_pointer =
-    std::is_pointer_v<F>&& std::is_function_v<std::remove_pointer_t<F>>;
+    std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
 
 template <class F>
 inline constexpr bool is_stateless =
-    std::is_class_v<F>&& std::is_empty_v<F>&& std::is_trivially_copyable_v<F>;
+    std::is_class_v<F> && std::is_empty_v<F> && std::is_trivially_copyable_v<F>;
 
 /// The type that is called: what by_value() wraps, else F itself.
 template <class F>
@@ -63,14 +63,14 @@ struct CallShape {
   using Result = std::invoke_result_t<F&, A&, GenericArgument<Arguments>...>;
 };
 template <class A, class F, class... Arguments>
-requires has_signature<F>
+  requires has_signature<F>
 struct CallShape<A, F, Arguments...> {
   using Parameters = typename ListTail<typename SignatureOf<F>::Parameters>::Tail;
   using Result = typename SignatureOf<F>::Result;
 };
 template <class A, class F, class... Arguments>
-requires(
-    has_signature<F>&& std::is_member_function_pointer_v<F>) struct CallShape<A, F, Arguments...> {
+  requires(has_signature<F> && std::is_member_function_pointer_v<F>)
+struct CallShape<A, F, Arguments...> {
   using Parameters = typename SignatureOf<F>::Parameters;
   using Result = typename SignatureOf<F>::Result;
 };
@@ -257,8 +257,9 @@ consteval auto can_carry() {
   }
 }
 
-// g++'s sanitizer checks a member that belongs to a second base against the class of the pointer, at
-// the address of that base, and so reports every call of one. Elsewhere the attribute changes nothing.
+// g++'s sanitizer checks a member that belongs to a second base against the class of the pointer,
+// at the address of that base, and so reports every call of one. Elsewhere the attribute changes
+// nothing.
 template <class A, class F, class... Values>
 __attribute__((no_sanitize("vptr", "alignment", "null", "object-size"))) decltype(auto)
 call_member(A& object, F f, Values&&... values) {

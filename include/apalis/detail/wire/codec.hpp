@@ -33,8 +33,8 @@ struct Borrowed {
   static constexpr bool value = false;
 };
 template <class T, std::size_t extent>
-requires(bytes_copyable<T> &&
-         alignof(T) <= Buffer::alignment) struct Borrowed<std::span<const T, extent>> {
+  requires(bytes_copyable<T> && alignof(T) <= Buffer::alignment)
+struct Borrowed<std::span<const T, extent>> {
   static constexpr bool value = true;
   using Element = T;
 };
@@ -55,7 +55,7 @@ template <class T>
 inline constexpr bool is_block_vector = false;
 template <class T, class A>
 inline constexpr bool is_block_vector<std::vector<T, A>> =
-    bytes_copyable<T>&& std::copy_constructible<T> && !std::is_same_v<T, bool> &&
+    bytes_copyable<T> && std::copy_constructible<T> && !std::is_same_v<T, bool> &&
     alignof(T) <= Buffer::alignment;
 
 /// The alignment, relative to the start of the message, that T's encoding relies on.

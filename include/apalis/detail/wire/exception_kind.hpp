@@ -25,7 +25,7 @@ class Remote;
 
 /// What is rethrown for an E: also a RemoteError, and with the original's words.
 template <class E>
-requires std::is_base_of_v<std::exception, E>
+  requires std::is_base_of_v<std::exception, E>
 class Remote<E> : public E, public RemoteError {
  public:
   Remote(E original, Origin origin) : E(std::move(original)), RemoteError(std::move(origin)) {}
@@ -35,7 +35,8 @@ class Remote<E> : public E, public RemoteError {
   }
 };
 template <class E>
-requires(!std::is_base_of_v<std::exception, E>) class Remote<E> : public E, public RemoteError {
+  requires(!std::is_base_of_v<std::exception, E>)
+class Remote<E> : public E, public RemoteError {
  public:
   Remote(E original, Origin origin) : E(std::move(original)), RemoteError(std::move(origin)) {}
 };
@@ -102,7 +103,7 @@ ExceptionKind make_exception_kind() {
   ExceptionKind kind{{&typeid(E), &typeid(Remote<E>), &NestedType<E>::id()},
                      nullptr,
                      &ExceptionFunctions<E, Codec>::decode};
-  if constexpr (requires(Buffer & buffer, const E& e) { Codec::encode(buffer, e); })
+  if constexpr (requires(Buffer& buffer, const E& e) { Codec::encode(buffer, e); })
     kind.encode = &ExceptionFunctions<E, Codec>::encode;
   return kind;
 }
@@ -110,7 +111,9 @@ ExceptionKind make_exception_kind() {
 /// Sends what was registered by its serialisation, or else by its what().
 template <class E>
 struct RegisteredCodec {
-  static bool encode(Buffer& buffer, const E& exception) requires sendable_value<E> {
+  static bool encode(Buffer& buffer, const E& exception)
+    requires sendable_value<E>
+  {
     wire::encode<E>(buffer, exception);
     return true;
   }

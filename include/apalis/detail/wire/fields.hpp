@@ -32,8 +32,8 @@ struct AnyField {
 template <class T>
 struct AnyBase {
   template <class U>
-  requires(std::is_base_of_v<U, T> && !std::is_same_v<std::remove_cv_t<U>, T>) operator U()
-      const;  // NOLINT(google-explicit-constructor): converting is its purpose
+    requires(std::is_base_of_v<U, T> && !std::is_same_v<std::remove_cv_t<U>, T>)
+  operator U() const;  // NOLINT(google-explicit-constructor): converting is its purpose
 };
 
 template <class T>

@@ -147,9 +147,8 @@ struct FirstCulprit<T, by_pointer, TypeList<First, Rest...>>
                          FirstCulprit<T, by_pointer, TypeList<Rest...>>, CulpritOf<First>> {};
 
 template <class T>
-requires(Elements<T>::known) struct CulpritOf<T>
-    : FirstCulprit<T, Elements<T>::by_pointer, typename Elements<T>::type> {
-};
+  requires(Elements<T>::known)
+struct CulpritOf<T> : FirstCulprit<T, Elements<T>::by_pointer, typename Elements<T>::type> {};
 
 // A field of an aggregate that would cross as its bytes but for that field.
 template <class List>

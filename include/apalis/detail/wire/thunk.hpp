@@ -134,10 +134,9 @@ struct FunctionName<f, TypeList<First, Rest...>> {
              name_open, name_of_type<First>, AfterComma<Rest>::text..., name_close>::text;
 };
 template <auto f>
-requires(std::is_pointer_v<decltype(f)> ||
-         std::is_member_pointer_v<decltype(f)>) struct CallName<ConstantTarget<f>>
-    : FunctionName<f, typename SignatureOf<decltype(f)>::Parameters> {
-};
+  requires(std::is_pointer_v<decltype(f)> || std::is_member_pointer_v<decltype(f)>)
+struct CallName<ConstantTarget<f>>
+    : FunctionName<f, typename SignatureOf<decltype(f)>::Parameters> {};
 
 template <class A, class TargetT, Reply reply, class Parameters>
 inline constexpr Entry entry{};
