@@ -142,7 +142,6 @@ class Handler {
 
   /// A data member's value.
   template <class M, class B>
-    requires std::is_object_v<M> && std::derived_from<A, B>
   auto get(M B::*member) {
     using R = detail::wire::get_result_t<A, M B::*>;
     auto& link = this->link();
@@ -153,7 +152,6 @@ class Handler {
 
   /// Assigns a data member; one-way.
   template <class M, class B>
-    requires std::is_object_v<M> && std::derived_from<A, B>
   void set(M B::*member, const std::type_identity_t<M>& value) {
     auto& link = this->link();
     detail::wire::Buffer message;

@@ -111,6 +111,11 @@ void ProcessLink::post(const wire::Buffer& message) {
 void ProcessLink::poll() {
   Lock lock{mutex_};
   take_replies();
+  // A program that polls in a loop never sleeps, and must learn of a death all the same.
+  if (const auto now = Clock::now(); now - looked_ >= milliseconds{1}) {
+    looked_ = now;
+    check_worker();
+  }
   report(lock);
 }
 
@@ -502,14 +507,6 @@ void ProcessLink::sleep_until_rung(Deadline deadline, auto awake) noexcept {
     parent_bell_.sleep(ticket, limit);
   }
   sleepers_.fetch_sub(1);
-}
-
-bool ProcessLink::look(const State& state) {
-  Lock lock{mutex_};
-  take_replies();
-  check_worker();
-  report(lock);
-  return state.has_outcome();
 }
 
 const channel::Doorbell* ProcessLink::begin_sleep() noexcept {

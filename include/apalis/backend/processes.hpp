@@ -53,7 +53,6 @@ class ProcessLink final : public Link {
   void kill() override;
   bool alive() override;
   pid_t pid() const noexcept override { return pid_; }
-  bool look(const State& state) override;
   const channel::Doorbell* begin_sleep() noexcept override;
   void end_sleep() noexcept override;
 
@@ -111,6 +110,7 @@ class ProcessLink final : public Link {
   PostFailures failures_;
   wire::Buffer gathered_;  // pieces of a large reply
   std::atomic<int> sleepers_{0};
+  actor::Clock::time_point looked_;  // at the worker's health, by poll()
 };
 
 }  // namespace apalis::detail::backend

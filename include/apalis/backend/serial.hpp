@@ -35,7 +35,6 @@ class SerialLink final : public Link {
   void kill() override;
   bool alive() override;
   pid_t pid() const noexcept override;
-  bool look(const State& /*state*/) override { return true; }
   const channel::Doorbell* begin_sleep() noexcept override { return nullptr; }
   void end_sleep() noexcept override {}
 

@@ -17,20 +17,24 @@ std::size_t count_outcomes(std::span<State* const> states) {
       states, [](const State* s) { return s == nullptr || s->has_outcome(); }));
 }
 
-std::size_t look(std::span<State* const> states) {
-  for (State* state : states)
-    if (state != nullptr && !state->has_outcome()) state->link()->look(*state);
-  return count_outcomes(states);
-}
-
-/// Sleeps until any of the links rings. All bells of a process share one epoch.
-void sleep(std::span<State* const> states, std::size_t seen, Deadline deadline) {
+/// The distinct links of those that still wait.
+std::vector<Link*> links_of(std::span<State* const> states) {
   std::vector<Link*> links;
   for (const State* state : states)
     if (state != nullptr && !state->has_outcome()) links.push_back(state->link());
   std::ranges::sort(links);
   links.erase(std::unique(links.begin(), links.end()), links.end());
+  return links;
+}
 
+std::size_t look(std::span<Link* const> links, std::span<State* const> states) {
+  for (Link* link : links) link->poll();
+  return count_outcomes(states);
+}
+
+/// Sleeps until any of the links rings. All bells of a process share one epoch.
+void sleep(std::span<Link* const> links, std::span<State* const> states, std::size_t seen,
+           Deadline deadline) {
   const channel::Doorbell* bell = nullptr;
   std::uint32_t ticket = 0;
   std::uint32_t bits = 0;
@@ -43,7 +47,7 @@ void sleep(std::span<State* const> states, std::size_t seen, Deadline deadline) 
   }
   if (bell != nullptr) {
     bell->order();
-    if (look(states) == seen) {
+    if (look(links, states) == seen) {
       std::chrono::nanoseconds limit = look_interval;
       if (deadline != no_deadline)
         limit = std::clamp<std::chrono::nanoseconds>(deadline - Clock::now(), {}, limit);
@@ -57,16 +61,17 @@ void sleep(std::span<State* const> states, std::size_t seen, Deadline deadline) 
 
 std::size_t wait_many(std::span<State* const> states, std::size_t count, Deadline deadline) {
   count = std::min(count, states.size());
+  const auto links = links_of(states);
   const auto start = Clock::now();
   for (;;) {
-    const auto done = look(states);
+    const auto done = look(links, states);
     if (done >= count) return done;
     const auto now = Clock::now();
     if (now >= deadline) return done;
     if (now - start < patience) {
       sys::yield_core();
     } else {
-      sleep(states, done, deadline);
+      sleep(links, states, done, deadline);
     }
   }
 }

@@ -30,7 +30,6 @@ class FakeLink final : public detail::actor::Link {
   void kill() override {}
   [[nodiscard]] bool alive() override { return true; }
   [[nodiscard]] pid_t pid() const noexcept override { return worker; }
-  bool look(const detail::actor::State& state) override { return state.has_outcome(); }
   const detail::channel::Doorbell* begin_sleep() noexcept override { return nullptr; }
   void end_sleep() noexcept override {}
 

@@ -235,7 +235,7 @@ TEST_CASE("functions, closures and function objects", "[thunk]") {
               s, [](auto&, auto... xs) { return (xs + ... + 0); }, 1, 2, 3) == 6);
   }
   SECTION("what by_value vouches for") {
-    const int k = 3;
+    int k = 3;
     struct {
       double a, b;
     } pair{1, 2};

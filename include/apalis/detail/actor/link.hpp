@@ -61,7 +61,8 @@ class Link {
   /// Sends a one-way call. **Blocks** and **throws** as submit() does.
   virtual void post(const wire::Buffer& message) = 0;
 
-  /// Takes in the replies that are there. Never blocks.
+  /// Takes in the replies that are there, and now and then looks at the worker's health. Never
+  /// blocks.
   virtual void poll() = 0;
 
   /// Waits until the state is settled; false if the deadline came first.
@@ -90,12 +91,8 @@ class Link {
   [[nodiscard]] virtual bool alive() = 0;
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
 
-  /// For one thread that waits for calls on several links: takes replies in and looks at the
-  /// worker's health; true if the state has an outcome.
-  virtual bool look(const State& state) = 0;
-
-  /// The bell to sleep on, announced but not yet ordered; null if every call is settled already.
-  /// To be ended by end_sleep().
+  /// For one thread that waits for calls on several links: the bell to sleep on, announced but not
+  /// yet ordered; null if every call is settled already. To be ended by end_sleep().
   virtual const channel::Doorbell* begin_sleep() noexcept = 0;
   virtual void end_sleep() noexcept = 0;
 
