@@ -37,7 +37,8 @@ if(NOT TARGET cereal::cereal)
          "\n  cereal: install it (Debian: libcereal-dev) or set cereal_ROOT to its prefix.")
 endif()
 
-# Headers only, from 1.75 on: Boost.PFR in our headers, Boost.Interprocess in our sources.
+# Headers only: Boost.Interprocess in our sources. 1.75 (the first with pfr.hpp, by which it is known)
+# is the oldest that is tested.
 if(NOT TARGET Boost::headers)
   find_package(Boost 1.75 CONFIG QUIET)
   apalis_headers_target(Boost Boost::headers boost/pfr.hpp)

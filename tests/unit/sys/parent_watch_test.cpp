@@ -232,6 +232,25 @@ TEST_CASE("any other fork closes its copy of the parent's pipe", "[parent_watch]
         }) == fine);
 }
 
+TEST_CASE("preparing a fork that does not come leaves nothing", "[parent_watch]") {
+  CHECK(in_child([] {
+          const auto descriptors = [] {
+            int count = 0;
+            for (int fd = 0; fd < 256; ++fd) count += ::fcntl(fd, F_GETFD) != -1 ? 1 : 0;
+            return count;
+          };
+          { const sys::WatchedFork without_pipe; }
+          (void)sys::parent_pipe(sys::lock_forks());
+          const int before = descriptors();
+          for (int i = 0; i < 10; ++i) const sys::WatchedFork unused;
+          expect(descriptors() == before, "descriptors are left open");
+          expect(in_child([&] {
+                   expect(descriptors() == before - 1, "a plain fork inherits more than it should");
+                 }) == fine,
+                 "a plain fork failed");
+        }) == fine);
+}
+
 TEST_CASE("a leaf keeps nothing of its parent's pipe", "[parent_watch]") {
   CHECK(in_child([] {
           const int pipe = sys::parent_pipe(sys::lock_forks());
