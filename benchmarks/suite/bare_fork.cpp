@@ -31,11 +31,17 @@ Side bare_fork() {
 }
 
 pid_t fork_idle_child() {
+  const auto [read_end, write_end] = make_pipe();
   const pid_t child = checked(fork(), "fork");
   if (child == 0) {
     die_with_parent();
+    checked(write(write_end, "", 1), "write");
     for (;;) pause();
   }
+  char byte;
+  checked(read(read_end, &byte, 1), "read");
+  close(read_end);
+  close(write_end);
   return child;
 }
 

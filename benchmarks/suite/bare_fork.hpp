@@ -15,7 +15,7 @@ namespace apalis::bench {
 /// fork alone, as the parent sees it; the child is reaped outside the time.
 [[nodiscard]] Side bare_fork();
 
-/// A child that blocks for ever; end it with end_child.
+/// A child that runs and blocks for ever; end it with end_child.
 pid_t fork_idle_child();
 
 }  // namespace apalis::bench

@@ -76,7 +76,7 @@ Measured echo_of(std::size_t size, const Effort& effort) {
   return medians_and_p99(value, reference);
 }
 
-Row echo_row(std::string size_name, std::size_t size) {
+Row echo_row(const std::string& size_name, std::size_t size) {
   return {.name = "echo_vector/" + size_name,
           .what = "echo of a std::vector of " + size_name + ", there and back",
           .reference = "memcpy, once",

@@ -32,7 +32,7 @@ std::string field(const std::string& text, const std::string& key) {
   return text.substr(start, text.find('\n', start) - start);
 }
 
-std::string first_line(std::string text) {
+std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 

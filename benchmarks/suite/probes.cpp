@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the program does when it runs itself as a probe.
 
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <apalis/apalis.hpp>
 #include <chrono>
 #include <functional>
 #include <map>
 #include <numeric>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -51,14 +53,15 @@ double mean_pss_in_kb(const std::vector<pid_t>& processes) {
 
 double pss_of_handlers(int count) {
   const auto handlers = served_handlers(count);
-  std::vector<pid_t> children;
-  for (const EchoHandler& handler : handlers) children.push_back(handler.pid());
+  std::vector<pid_t> children(handlers.size());
+  std::transform(handlers.begin(), handlers.end(), children.begin(),
+                 [](const EchoHandler& handler) { return handler.pid(); });
   return mean_pss_in_kb(children);
 }
 
 double pss_of_bare_children(int count) {
-  std::vector<pid_t> children;
-  for (int i = 0; i < count; ++i) children.push_back(fork_idle_child());
+  std::vector<pid_t> children(static_cast<std::size_t>(count));
+  std::generate(children.begin(), children.end(), fork_idle_child);
   const double mean = mean_pss_in_kb(children);
   for (const pid_t child : children) end_child(child);
   return mean;

@@ -2,6 +2,7 @@
 // Rows of many calls at once: in flight, in one message, one-way.
 
 #include <apalis/apalis.hpp>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +47,7 @@ Measured bound_pipelined_call(const Effort& effort) {
 Measured batch_of(int size, const Effort& effort) {
   EchoHandler handler;
   std::vector<Call<Echo, int>> calls;
+  calls.reserve(static_cast<std::size_t>(size));
   for (int i = 0; i < size; ++i) calls.push_back(handler.prepare(&Echo::f, i));
   return against_ping_pong(
       effort, {.sample = [&] { return timed(size, [&] { keep(handler.run(calls)); }); }});

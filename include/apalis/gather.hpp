@@ -113,10 +113,7 @@ template <detail::TokenContainer C>
   std::vector<detail::actor::State*> states;
   for (auto& token : tokens) states.push_back(detail::actor::TokenAccess::state(token));
   auto deadline = detail::actor::no_deadline;
-  if (options.timeout) {
-    const auto now = detail::actor::Clock::now();
-    if (*options.timeout < deadline - now) deadline = now + *options.timeout;
-  }
+  if (options.timeout) deadline = detail::actor::deadline_after(*options.timeout);
   detail::actor::wait_many(states, options.count, deadline);
   WaitResult result;
   for (std::size_t i = 0; i < states.size(); ++i)

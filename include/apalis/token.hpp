@@ -80,7 +80,7 @@ class [[nodiscard]] Token {
   template <class Rep, class Period>
   bool wait_for(std::chrono::duration<Rep, Period> limit) {
     if (checked().has_outcome()) return true;
-    return link_here().wait(*state_, deadline_after(limit));
+    return link_here().wait(*state_, detail::actor::deadline_after(limit));
   }
 
   /// The result if it is there, else null. For Token<void>: whether the call has ended.
@@ -115,17 +115,6 @@ class [[nodiscard]] Token {
 
   explicit Token(ResultState* submitted) noexcept : state_(submitted) {}
 
-  template <class Rep, class Period>
-  static detail::actor::Deadline deadline_after(std::chrono::duration<Rep, Period> limit) {
-    using detail::actor::Clock;
-    const auto now = Clock::now();
-    // Compared in floating point: hours::max() does not fit the clock's own unit.
-    if (std::chrono::duration<double>(limit) >=
-        std::chrono::duration<double>(detail::actor::no_deadline - now))
-      return detail::actor::no_deadline;
-    return now + std::chrono::ceil<Clock::duration>(limit);
-  }
-
   ResultState& checked() const {
     if (state_ == nullptr) [[unlikely]]
       throw Error("apalis: this token is empty: its result was moved out, or it was moved from");
@@ -152,7 +141,8 @@ struct detail::actor::TokenAccess {
   }
   template <class R>
   static State* state(const Token<R>& token) {
-    return &token.checked();
+    if (!token.checked().has_outcome()) (void)token.link_here();  // refuses in a fork
+    return token.state_.get();
   }
 };
 

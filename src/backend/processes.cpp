@@ -6,8 +6,10 @@
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/actor/worker.hpp>
 #include <apalis/detail/process/launcher.hpp>
+#include <apalis/detail/sys/cpu.hpp>
 #include <apalis/error.hpp>
 #include <cstring>
+#include <new>
 
 namespace apalis::detail::backend {
 namespace {
@@ -22,8 +24,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds look_interval{5};  // at the worker's health, while waiting for it
 constexpr std::uint32_t nothing_yet = ~std::uint32_t{0};
 
-/// A drain or close, which no token waits for.
+/// A drain or close, which no token waits for. The only states without an entry.
 struct Errand final : State {
+  PostFailures failures;  // those known when it was answered
+
   /// Its reply: the count of failed posts. Throws what it failed with.
   [[nodiscard]] std::uint64_t failed_posts() {
     std::uint64_t count = 0;
@@ -77,7 +81,10 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, const sys::ForkLo
   occupancy_.wake();  // a child is born awake, and has enough to do
 }
 
-ProcessLink::~ProcessLink() = default;
+/// The slice goes back only here: until then waiters may look at it without the lock.
+ProcessLink::~ProcessLink() {
+  if (!is_here()) slice_.forget();  // a fork dropped the last token; the slice is its parent's
+}
 
 // --- Calls ---------------------------------------------------------------------------------------
 
@@ -134,7 +141,10 @@ bool ProcessLink::wait(State& state, Deadline deadline) {
         continue;
       }
     }
-    if (deadline != no_deadline && Clock::now() >= deadline) return false;
+    if (deadline != no_deadline && Clock::now() >= deadline) {
+      poll();  // which looks at the worker's health, so that a loop of short waits ends too
+      return state.has_outcome();
+    }
     if (patience.pass()) continue;
     sleep_until_rung(deadline, [&] { return state.has_outcome() || receiver_.has_message(); });
     if (Lock lock{mutex_, std::try_to_lock}; lock) check_worker();
@@ -153,12 +163,15 @@ bool ProcessLink::cancel(State& state) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
   const auto& calls = view_.control->calls;
+  const auto patience_ends = Clock::now() + milliseconds{1};
   while (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position)) {
-    // The worker took it up before it could surely see the mark; a moment later it has decided.
+    // The worker took it up before it could surely see the mark; a moment later it has decided,
+    // unless it was stopped right there.
     if (is_at_or_after(calls.begun.load(std::memory_order_relaxed), state.position)) return false;
     take_replies();
     if (state.phase() != State::Phase::pending) break;
-    if (check_worker()) return false;
+    if (check_worker() || Clock::now() >= patience_ends) return false;
+    sys::yield_core();
   }
   if (state.phase() != State::Phase::pending) return state.was_cancelled();
   state.store_cancelled();
@@ -264,12 +277,14 @@ void ProcessLink::wait_for_room(Lock& lock, channel::Patience& patience) {
 
 // --- Replies -------------------------------------------------------------------------------------
 
-void ProcessLink::take_replies() {
+void ProcessLink::take_replies() noexcept {
   if (condition_ == Condition::ended) return;
   try {
     take_replies_trusting();
   } catch (const channel::ProtocolViolation& violation) {
     bury(violation.what());
+  } catch (const std::bad_alloc&) {
+    bury("there was no memory for its reply");
   }
 }
 
@@ -277,7 +292,8 @@ void ProcessLink::take_replies_trusting() {
   channel::Arrival arrival;
   bool any = false;
   bool reported = false;
-  while (receiver_.try_take(arrival)) {
+  // Bounded: a worker that never stops talking must not keep the lock.
+  for (auto left = channel::lane_units; left > 0 && receiver_.try_take(arrival); --left) {
     handle(arrival);
     reported |= receiver_.release(arrival);
     any = true;
@@ -293,6 +309,8 @@ void ProcessLink::handle(channel::Arrival& arrival) {
   const std::byte* block = receiver_.block_bytes(arrival);
   if (arrival.head.kind() == channel::Kind::block)
     return handle_bytes(answer, arrival, block, arrival.block.size);
+  if (answer != Answer::post_failed && pending_.empty())
+    throw channel::ProtocolViolation("it sent a reply that nobody asked for");
   // What a child claims as the total is only believed as its bytes come in.
   if (arrival.block.total - gathered_.size() < arrival.block.size ||
       arrival.block.total < gathered_.size())
@@ -312,8 +330,10 @@ void ProcessLink::handle_bytes(Answer answer, const channel::Arrival& arrival,
     failures_.note({bytes, size});
     return;
   }
-  State* state = pending_.pop();
+  State* state = pending_.front();
   if (state == nullptr) throw channel::ProtocolViolation("it sent a reply that nobody asked for");
+  if (state->entry == nullptr)
+    static_cast<Errand*>(state)->failures = std::exchange(failures_, PostFailures{});
   if (state->phase() == State::Phase::pending) {
     const auto kind = answer == Answer::value ? Reply::value : Reply::exception;
     if (answer == Answer::cancelled) {
@@ -326,6 +346,7 @@ void ProcessLink::handle_bytes(Answer answer, const channel::Arrival& arrival,
       state->store(kind, std::move(copy), size);
     }
   }
+  (void)pending_.pop();  // only now: what throws above must leave it where bury() finds it
   finish(*state);
 }
 
@@ -361,7 +382,8 @@ void ProcessLink::bury(std::string hint) noexcept {
   }
   fail_pending();
   if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
-  slice_.reset();
+  gathered_.clear();
+  gathered_.shrink(0);
   wake_other_waiters();
 }
 
@@ -422,10 +444,13 @@ void ProcessLink::drain() {
   }
   child_bell_.ring();
   wait(errand, no_deadline);
-  const auto count = errand.failed_posts();
-  Lock lock{mutex_};
-  if (const auto error = failures_.take(count, pid_, options().name))
-    std::rethrow_exception(error);
+  surface(errand.failures, errand.failed_posts());
+}
+
+/// Tells the hook what it does not know yet, then throws.
+void ProcessLink::surface(PostFailures& failures, std::uint64_t count) const {
+  if (failures.has_unreported()) call_hook(failures.report(pid_));
+  if (const auto error = failures.take(count, pid_, options().name)) std::rethrow_exception(error);
 }
 
 void ProcessLink::close() { close_until(no_deadline); }
@@ -454,11 +479,15 @@ void ProcessLink::close_until(Deadline deadline) {
     std::rethrow_exception(death_);
   }
   const auto count = errand.failed_posts();
-  Lock lock{mutex_};
-  child_.wait(milliseconds{-1});
-  bury({});
-  if (const auto error = failures_.take(count, pid_, options().name))
-    std::rethrow_exception(error);
+  {
+    Lock lock{mutex_};
+    auto left = milliseconds{-1};
+    if (deadline != no_deadline)
+      left = std::max(std::chrono::ceil<milliseconds>(deadline - Clock::now()), milliseconds{0});
+    child_.wait(left);  // it has said that it is done, so nothing but its exit is missing
+    bury({});           // or is made up for
+  }
+  surface(errand.failures, count);
 }
 
 void ProcessLink::shut(bool discard) noexcept {
@@ -478,7 +507,7 @@ void ProcessLink::shut(bool discard) noexcept {
         std::atomic_thread_fence(std::memory_order_seq_cst);
       }
     }
-    close_until(Clock::now() + options().close_timeout);
+    close_until(actor::deadline_after(options().close_timeout));
   } catch (...) {
     Lock lock{mutex_};
     bury("it did not end within close_timeout");
@@ -492,7 +521,7 @@ void ProcessLink::report(Lock& lock) {
   if (!failures_.has_unreported() || !options().on_error) return;
   const auto error = failures_.report(pid_);
   lock.unlock();
-  options().on_error(error);
+  call_hook(error);
 }
 
 // --- Waiting -------------------------------------------------------------------------------------
@@ -511,7 +540,6 @@ void ProcessLink::sleep_until_rung(Deadline deadline, auto awake) noexcept {
 
 const channel::Doorbell* ProcessLink::begin_sleep() noexcept {
   sleepers_.fetch_add(1);
-  parent_bell_.mark();
   return &parent_bell_;
 }
 

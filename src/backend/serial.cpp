@@ -101,7 +101,7 @@ void SerialLink::post(const wire::Buffer& message) {
   if (failures_.has_unreported() && options().on_error) {
     const auto error = failures_.report(pid());
     lock.unlock();
-    options().on_error(error);
+    call_hook(error);
   }
 }
 

@@ -74,7 +74,7 @@ class ProcessLink final : public Link {
   [[nodiscard]] bool send_slowly(Lock& lock, auto try_send, Deadline deadline);
   void wait_for_room(Lock& lock, channel::Patience& patience);
   void require_open() const;
-  void take_replies();
+  void take_replies() noexcept;
   void take_replies_trusting();
   void handle(channel::Arrival& arrival);
   void handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
@@ -87,6 +87,7 @@ class ProcessLink final : public Link {
 
   void close_until(Deadline deadline);
   void report(Lock& lock);
+  void surface(PostFailures& failures, std::uint64_t count) const;
   void sleep_until_rung(Deadline deadline, auto awake) noexcept;
   void wake_other_waiters() const noexcept;
 

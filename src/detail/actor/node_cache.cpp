@@ -31,6 +31,7 @@ struct Sweeper {
       cache.top = node->next;
       release(node);
     }
+    cache.size = 0;
     cache.closed = true;
   }
   void arm() const noexcept {}

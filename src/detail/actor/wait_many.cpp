@@ -41,7 +41,8 @@ void sleep(std::span<Link* const> links, std::span<State* const> states, std::si
   for (Link* link : links) {
     const channel::Doorbell* next = link->begin_sleep();
     if (next == nullptr) continue;
-    if (bell == nullptr) ticket = next->ticket();
+    if (bell == nullptr) ticket = next->ticket();  // before any mark, as in Doorbell::announce()
+    next->mark();
     bell = next;
     bits |= next->bits();
   }

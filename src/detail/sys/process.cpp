@@ -29,8 +29,8 @@ int wait_id(pid_t pid, const Fd& pidfd, siginfo_t& info, int options) noexcept {
         pidfd ? ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED | options)
               : ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | options);
     if (result == 0 || errno != EINTR) {
-      // Linux 5.3 has pidfds but can't wait on them.
-      if (result != 0 && errno == EINVAL && pidfd) return wait_id(pid, Fd{}, info, options);
+      // Linux 5.3 has pidfds but can't wait on them; and a host may have closed ours.
+      if (result != 0 && errno != ECHILD && pidfd) return wait_id(pid, Fd{}, info, options);
       return result;
     }
   }

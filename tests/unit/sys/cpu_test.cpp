@@ -123,10 +123,10 @@ struct NotPossible {};
 class FakeGroups {
  public:
   FakeGroups() {
-    if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-      throw NotPossible{};
+    if (::unshare(CLONE_NEWNS) != 0) become_root_of_own_namespace();
     if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        ::mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, nullptr) != 0)
+        ::mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, nullptr) != 0 ||
+        !std::ofstream{"/sys/fs/cgroup/probe"})
       throw NotPossible{};
   }
 
@@ -149,6 +149,16 @@ class FakeGroups {
     std::ofstream file{folder + part};
     file << text;
     expect(file.good(), "can't write " + folder + part);
+  }
+
+ private:
+  static void become_root_of_own_namespace() {
+    const auto user = std::to_string(::getuid());
+    const auto group = std::to_string(::getgid());
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) throw NotPossible{};
+    std::ofstream{"/proc/self/setgroups"} << "deny";
+    std::ofstream{"/proc/self/uid_map"} << "0 " + user + " 1";
+    std::ofstream{"/proc/self/gid_map"} << "0 " + group + " 1";
   }
 };
 

@@ -92,6 +92,22 @@ TEST_CASE("futex_wait with no time left returns", "[futex]") {
   SUCCEED("it returned");
 }
 
+TEST_CASE("the longest limit is a long one for a futex too", "[futex]") {
+  Word word{0};
+  std::atomic<int> returns{0};
+  std::thread sleeper([&] {
+    while (word.load() == 0) {
+      sys::futex_wait(word, 0, std::chrono::nanoseconds::max());
+      ++returns;
+    }
+  });
+  CHECK(wait_for_sleeper(word));
+  word = 1;
+  sys::futex_wake_all(word);
+  sleeper.join();
+  CHECK(returns == 1);
+}
+
 TEST_CASE("futex_wake_all wakes every sleeper", "[futex]") {
   Word word{0};
   std::array<std::thread, 4> sleepers;

@@ -244,10 +244,10 @@ TEST_CASE("preparing a fork that does not come leaves nothing", "[parent_watch]"
           const int before = descriptors();
           for (int i = 0; i < 10; ++i) const sys::WatchedFork unused;
           expect(descriptors() == before, "descriptors are left open");
-          expect(in_child([&] {
-                   expect(descriptors() == before - 1, "a plain fork inherits more than it should");
-                 }) == fine,
-                 "a plain fork failed");
+          const pid_t fork = start_child([&] {
+            expect(descriptors() == before - 1, "a plain fork inherits more than it should");
+          });
+          expect(end_of(fork) == fine, "the fork failed");
         }) == fine);
 }
 

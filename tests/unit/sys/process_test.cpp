@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -178,6 +179,13 @@ TEST_CASE("wait_for_end waits, and does not reap", "[process]") {
   CHECK(sys::wait_for_end(pid, pidfd, -1ms));
   CHECK(sys::wait_for_end(pid, pidfd, 0ms));
   CHECK(end_of(pid) == "exit status 9");
+}
+
+TEST_CASE("the longest limit is a long one", "[process]") {
+  const pid_t pid = start_child([] { ::poll(nullptr, 0, 30); });
+  const Fd pidfd = pidfd_or_none(pid);
+  CHECK(sys::wait_for_end(pid, pidfd, std::chrono::milliseconds::max()));
+  CHECK(end_of(pid) == fine);
 }
 
 TEST_CASE("signals do not end wait_for_end early", "[process]") {

@@ -29,6 +29,16 @@ using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 inline constexpr Deadline no_deadline = Deadline::max();
 
+/// From now on; no_deadline for what the clock can't express, such as hours::max().
+template <class Rep, class Period>
+Deadline deadline_after(std::chrono::duration<Rep, Period> limit) {
+  const auto now = Clock::now();
+  const auto seconds = std::chrono::duration<double>(limit);
+  if (seconds >= std::chrono::duration<double>(no_deadline - now)) return no_deadline;
+  if (seconds <= std::chrono::duration<double>::zero()) return now;
+  return now + std::chrono::ceil<Clock::duration>(limit);
+}
+
 /// Makes the object at the place where it will live, and can destroy it there.
 class Maker {
  public:
@@ -91,8 +101,8 @@ class Link {
   [[nodiscard]] virtual bool alive() = 0;
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
 
-  /// For one thread that waits for calls on several links: the bell to sleep on, announced but not
-  /// yet ordered; null if every call is settled already. To be ended by end_sleep().
+  /// For one thread that waits for calls on several links: the bell to sleep on; null if every call is
+  /// settled already. To be ended by end_sleep().
   virtual const channel::Doorbell* begin_sleep() noexcept = 0;
   virtual void end_sleep() noexcept = 0;
 
@@ -118,6 +128,12 @@ class Link {
 
   /// What a destructor can't throw: to the hook, or to stderr.
   void report_lost(const std::exception_ptr& error) const noexcept;
+
+  /// The user's hook, if there is one. It promised not to throw; that it does ends the program,
+  /// since we may be anywhere.
+  void call_hook(const std::exception_ptr& error) const noexcept {
+    if (options_.on_error) options_.on_error(error);
+  }
 
   /// `code`: the executable's range, which nearly every call is in.
   sys::ModuleMap::Range code_{0, ~std::uintptr_t{0}};

@@ -22,6 +22,9 @@ using stored_t = std::conditional_t<std::is_void_v<R>, NoValue, R>;
 /// **Threads:** the token's.
 template <class R>
 class ResultState : public State {
+  static_assert(std::is_void_v<R> || alignof(stored_t<R>) <= 64,
+                "apalis: results aligned to more than a cache line can't be held");
+
  public:
   static void* operator new(std::size_t size) {
     return size <= node_bytes ? allocate_node() : ::operator new(size, node_alignment);

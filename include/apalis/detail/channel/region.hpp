@@ -58,7 +58,8 @@ class Region {
   bool heavy_;
 };
 
-/// A slice held: returned to its region on destruction, in the process that acquired it.
+/// A slice held: returned to its region on destruction, which must be in the process that acquired
+/// it; elsewhere forget() it.
 class Slice {
  public:
   Slice(Region& region, const sys::ForkLock& held)
@@ -72,6 +73,9 @@ class Slice {
     const auto held = sys::lock_forks();
     std::exchange(region_, nullptr)->release(index_, held);
   }
+
+  /// Leaves it to the process that it belongs to.
+  void forget() noexcept { region_ = nullptr; }
 
   [[nodiscard]] Region& region() const noexcept { return *region_; }
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }

@@ -30,7 +30,7 @@ class Occupancy {
 
   /// Whether the awake children and the one parent thread that drives them exceed the cores.
   [[nodiscard]] bool crowded() const noexcept {
-    return awake_->load(std::memory_order_relaxed) + 1 > cores_;
+    return awake_->load(std::memory_order_relaxed) >= cores_;
   }
   void wake() const noexcept { awake_->fetch_add(1, std::memory_order_relaxed); }
   void sleep() const noexcept { awake_->fetch_sub(1, std::memory_order_relaxed); }
