@@ -179,6 +179,22 @@ bool ProcessLink::cancel(State& state) {
   return true;
 }
 
+/// Calls that the worker has not taken up yet are settled at once; it will find the order.
+void ProcessLink::cancel_queued() noexcept {
+  view_.control->orders.discard.store(1, std::memory_order_relaxed);
+  if (region_.heavy_barriers()) sys::heavy_barrier();  // partner: Worker::begin()
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const auto taken_up = view_.control->calls.considered.load(std::memory_order_relaxed);
+  pending_.for_each([&](State& state) {
+    if (state.phase() != State::Phase::pending || state.entry == nullptr ||
+        is_at_or_after(taken_up, state.position))
+      return;
+    state.store_cancelled();
+    state.set_phase(State::Phase::early);
+  });
+  wake_other_waiters();
+}
+
 void ProcessLink::abandon(State& state) noexcept {
   {
     const Lock lock{mutex_};
@@ -501,11 +517,7 @@ void ProcessLink::shut(bool discard) noexcept {
         if (untold) report_lost(death_);
         return;
       }
-      if (discard) {
-        view_.control->orders.discard.store(1, std::memory_order_relaxed);
-        if (region_.heavy_barriers()) sys::heavy_barrier();  // partner: Worker::begin()
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-      }
+      if (discard) cancel_queued();
     }
     close_until(actor::deadline_after(options().close_timeout));
   } catch (...) {

@@ -122,7 +122,7 @@ TEST_CASE("an object without calls is made and destroyed once", "[lifetime]") {
   CHECK(journal.read() == "()");
 }
 
-TEST_CASE("close ends the worker; later calls are refused at once", "[lifetime]") {
+TEST_CASE("close ends the worker and later calls are refused at once", "[lifetime]") {
   const auto backend = each_backend();
   CAPTURE(backend);
   auto h = on<Counter>(backend);

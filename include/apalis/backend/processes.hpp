@@ -80,6 +80,7 @@ class ProcessLink final : public Link {
   void handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
                     std::size_t size);
   void finish(State& state) noexcept;
+  void cancel_queued() noexcept;
   bool check_worker() noexcept;
   void bury(std::string hint) noexcept;
   [[nodiscard]] std::exception_ptr obituary(std::string hint) const;

@@ -39,7 +39,7 @@ void end_without_parents_handlers() noexcept {
 [[noreturn]] void live(const LaunchPlan& plan, ChildBody& body, int pipe,
                        pid_t parent) noexcept {
   sys::set_title(plan.title);
-  identity = {parent, sys::watch_parent(pipe, parent)};
+  identity = {::getpid(), parent, sys::watch_parent(pipe, parent)};
   // Ctrl-C goes to every process of the terminal; the parent decides what it means, and its end
   // is ours.
   ::signal(SIGINT, SIG_IGN);
@@ -78,6 +78,9 @@ Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held)
   return child;
 }
 
-const ChildIdentity& this_child() noexcept { return identity; }
+const ChildIdentity& this_child() noexcept {
+  static constexpr ChildIdentity nobody{};
+  return identity.self == ::getpid() ? identity : nobody;  // not that of a fork of the child
+}
 
 }  // namespace apalis::detail::process

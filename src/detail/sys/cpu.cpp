@@ -40,7 +40,7 @@ double quota_v1(const std::string& folder) {
 /// The tightest quota of the group at `path` and of every group around it.
 double tightest(const std::string& root, std::string path, double (*quota)(const std::string&)) {
   double result = quota(root);
-  while (!path.empty() && path != "/") {
+  while (path.size() > 1 && path.front() == '/') {
     result = std::min(result, quota(root + path));
     path.resize(path.find_last_of('/'));
   }

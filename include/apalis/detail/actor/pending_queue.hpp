@@ -27,6 +27,12 @@ class PendingQueue {
     ++size_;
   }
 
+  /// Calls `use` with each, from the oldest on; it must leave the queue alone.
+  template <class Use>
+  void for_each(Use use) const {
+    for (State* state = first_; state != nullptr; state = state->next) use(*state);
+  }
+
   [[nodiscard]] State* pop() noexcept {
     State* state = first_;
     if (state != nullptr) {

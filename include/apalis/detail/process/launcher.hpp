@@ -31,6 +31,7 @@ struct LaunchPlan {
 
 /// What a running child knows of its own birth.
 struct ChildIdentity {
+  pid_t self = 0;
   pid_t parent = 0;
   bool parent_watched = false;  ///< whether the kernel ends this process with its parent
 };
