@@ -52,7 +52,7 @@ bool has_sleeper(const Word& word) {
 
 /// Until a thread or process sleeps on the word. False if none does for very long.
 bool wait_for_sleeper(const Word& word) {
-  const auto end = Clock::now() + 60s;
+  const auto end = Clock::now() + 20s;
   while (!has_sleeper(word)) {
     if (Clock::now() > end) return false;
     std::this_thread::yield();
