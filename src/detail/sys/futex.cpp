@@ -5,12 +5,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <apalis/detail/sys/fault.hpp>
 #include <apalis/detail/sys/futex.hpp>
 #include <limits>
 
 namespace apalis::detail::sys {
 namespace {
+
+constexpr std::chrono::hours a_century{24 * 365 * 100};
 
 void wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* until,
           std::uint32_t bits) noexcept {
@@ -23,6 +26,7 @@ void wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, const 
 
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::chrono::nanoseconds limit, std::uint32_t bits) noexcept {
+  limit = std::min<std::chrono::nanoseconds>(limit, a_century);  // far from overflowing the clock
   timespec until{};
   ::clock_gettime(CLOCK_MONOTONIC, &until);
   const auto total = limit.count() + until.tv_nsec;

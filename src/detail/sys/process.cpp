@@ -20,6 +20,7 @@ constexpr auto P_PIDFD = static_cast<idtype_t>(3);
 #endif
 
 using Clock = std::chrono::steady_clock;
+constexpr std::chrono::hours a_century{24 * 365 * 100};
 
 /// waitid() on exactly this child. Returns its result; `info` tells whether there was one.
 int wait_id(pid_t pid, const Fd& pidfd, siginfo_t& info, int options) noexcept {
@@ -69,7 +70,8 @@ std::optional<ExitStatus> try_reap(pid_t pid, const Fd& pidfd) noexcept {
 }
 
 bool wait_for_end(pid_t pid, const Fd& pidfd, std::chrono::milliseconds limit) noexcept {
-  const auto end = Clock::now() + limit;
+  // Clamped, for the longest durations that there are would overflow the clock.
+  const auto end = Clock::now() + std::min<std::chrono::milliseconds>(limit, a_century);
   for (;;) {
     auto left = std::chrono::milliseconds{-1};
     if (limit.count() >= 0)

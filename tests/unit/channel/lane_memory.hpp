@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -67,6 +68,25 @@ inline Message message_of(std::size_t size, std::uint64_t seed) {
     std::memcpy(message.bytes.data() + at, &state, std::min(size - at, sizeof state));
   }
   return message;
+}
+
+/// Sizes as programs have them: many small ones, few large ones.
+inline std::size_t some_size(std::mt19937_64& random) {
+  switch (random() % 16) {
+    case 0:
+      return random() % (channel::block_limit + 1);
+    case 1:
+      return channel::block_limit - random() % 70;
+    case 2:
+    case 3:
+      return random() % 5000;
+    case 4:
+    case 5:
+    case 6:
+      return random() % 300;
+    default:
+      return random() % (channel::pair_bytes + 2);
+  }
 }
 
 /// Sends with no more bytes readable than the contract asks for.

@@ -2,35 +2,26 @@
 //
 // One thread plays both ends: what is sent arrives, whole and in order, whatever its size, wherever
 // in the ring and the arena it comes to lie, and however full they are.
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <apalis/detail/channel/receiver.hpp>
 #include <apalis/detail/channel/sender.hpp>
-#include <apalis/detail/sys/memory.hpp>
-#include <apalis/error.hpp>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <initializer_list>
 #include <random>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "lane_memory.hpp"
 #include "support/catch.hpp"
-#include "unit/refusing.hpp"
 
-namespace sys = apalis::detail::sys;
 using namespace apalis::detail::channel;
 using apalis::test::content;
 using apalis::test::LaneMemory;
 using apalis::test::Message;
 using apalis::test::message_of;
-using apalis::test::Refusing;
 using apalis::test::send;
+using apalis::test::some_size;
 using apalis::test::take;
 
 // The ends' own counts, which would take minutes of messages to get near 2^32. An explicit
@@ -91,25 +82,6 @@ void check_round_trip(Ends& ends, const Message& sent) {
   ends.receiver.release(arrival);
   CHECK_FALSE(ends.receiver.has_message());
   CHECK_FALSE(ends.receiver.try_take(arrival));
-}
-
-/// Sizes as programs have them: many small ones, few large ones.
-std::size_t some_size(std::mt19937_64& random) {
-  switch (random() % 16) {
-    case 0:
-      return random() % (block_limit + 1);
-    case 1:
-      return block_limit - random() % 70;
-    case 2:
-    case 3:
-      return random() % 5000;
-    case 4:
-    case 5:
-    case 6:
-      return random() % 300;
-    default:
-      return random() % (pair_bytes + 2);
-  }
 }
 
 /// Bursts of sending and of taking, compared with a queue that can't be wrong. In each phase one
@@ -427,217 +399,4 @@ TEST_CASE("an arrival whose unit was reused counts as unmarked", "[sender]") {
   ends.receiver.report();
   for (std::uint64_t i = 0; i < lane_units; ++i) REQUIRE(send(ends.sender, message_of(5, i)));
   CHECK_FALSE(ends.receiver.marked(first));
-}
-
-// --- Memory as it is needed ----------------------------------------------------------------------
-
-namespace {
-
-/// A lane in shared memory of which, as in a fresh slice, the ring's first page is backed.
-class SparseLane {
- public:
-  SparseLane() : memory_("apalis-sparse-lane", ring_bytes + arena_bytes) {
-    memory_.back(0, sys::page_size);
-  }
-  [[nodiscard]] Lane lane() noexcept {
-    return {reinterpret_cast<Unit*>(memory_.data()), memory_.data() + ring_bytes, &progress_};
-  }
-  /// Which pages have memory.
-  [[nodiscard]] std::vector<unsigned char> pages() const {
-    std::vector<unsigned char> resident(memory_.size() / sys::page_size);
-    REQUIRE(::mincore(memory_.data(), memory_.size(), resident.data()) == 0);
-    return resident;
-  }
-  [[nodiscard]] std::size_t page_count() const {
-    const auto all = pages();
-    return static_cast<std::size_t>(std::ranges::count(all, 1));
-  }
-  [[nodiscard]] bool backs_on_demand() const { return memory_.backs_on_demand(); }
-
- private:
-  sys::SharedMemory memory_;
-  Progress progress_{};
-};
-
-}  // namespace
-
-TEST_CASE("memory comes as it is needed", "[sender]") {
-  SparseLane memory;
-  if (!memory.backs_on_demand()) return;
-  Sender sender{memory.lane(), false};
-  Receiver receiver{memory.lane()};
-  CHECK(memory.page_count() == 1);
-  for (std::uint64_t i = 0; i < 100; ++i) REQUIRE(send(sender, message_of(8, i)));
-  CHECK(memory.page_count() == 1);
-  REQUIRE(send(sender, message_of(100, 1)));
-  CHECK(memory.page_count() == 2);
-  for (std::uint64_t i = 0; i < 100; ++i) REQUIRE(take(receiver) == message_of(8, i));
-  REQUIRE(take(receiver) == message_of(100, 1));
-  sender.back_all();
-  CHECK(memory.page_count() == (ring_bytes + arena_bytes) / sys::page_size);
-}
-
-TEST_CASE("random traffic through memory that comes as it is needed", "[sender]") {
-  const auto seed = GENERATE(1U, 2U, 3U, 4U);
-  CAPTURE(seed);
-  SparseLane memory;
-  if (!memory.backs_on_demand()) return;
-  Sender sender{memory.lane(), false};
-  Receiver receiver{memory.lane()};
-  std::mt19937_64 random{seed};
-  std::deque<Message> queue;
-  for (std::uint64_t i = 0; i < 8000; ++i) {
-    auto message = message_of(some_size(random) >> random() % 4 * 4, i);
-    if (send(sender, message)) queue.push_back(std::move(message));
-    if (i % 1000 < 700) {
-      // The receiver must not be the one that first touches a page.
-      const auto before = memory.page_count();
-      if (const auto arrived = take(receiver)) {
-        REQUIRE(*arrived == queue.front());
-        queue.pop_front();
-      }
-      (void)receiver.has_message();
-      REQUIRE(memory.page_count() == before);
-    }
-  }
-}
-
-TEST_CASE("the sender writes to no page that was not backed", "[sender]") {
-  SparseLane memory;
-  if (!memory.backs_on_demand()) return;
-  Sender sender{memory.lane(), false};
-  Receiver receiver{memory.lane()};
-  const auto size = GENERATE(std::size_t{8}, std::size_t{40}, std::size_t{300});
-  CAPTURE(size);
-  std::uint64_t sent = 0;
-  std::uint64_t taken = 0;
-  std::size_t refusals = 0;
-  for (std::size_t growths = 0; growths < 20 && sent < lane_units; ++growths) {
-    const auto before = memory.pages();
-    try {
-      const Refusing full(sys::Call::back, ENOMEM);
-      while (send(sender, message_of(size, sent))) ++sent;
-    } catch (const apalis::SystemError& error) {
-      ++refusals;
-      CHECK(error.code() == ENOMEM);
-    }
-    CHECK(memory.pages() == before);
-    // Nothing of the refused message is left, and it can be sent once there is memory again.
-    if (send(sender, message_of(size, sent))) ++sent;
-    while (const auto message = take(receiver)) REQUIRE(*message == message_of(size, taken++));
-    REQUIRE(taken == sent);
-  }
-  CHECK(refusals > 1);
-}
-
-TEST_CASE("a message refused for want of memory leaves the others alone", "[sender]") {
-  SparseLane memory;
-  if (!memory.backs_on_demand()) return;
-  Sender sender{memory.lane(), false};
-  Receiver receiver{memory.lane()};
-  {
-    const Refusing full(sys::Call::back, ENOSPC);
-    CHECK_THROWS_AS(send(sender, message_of(10'000, 1)), apalis::SystemError);
-    CHECK(send(sender, message_of(20, 2)));
-    CHECK_THROWS_AS(sender.back_all(), apalis::SystemError);
-  }
-  CHECK(send(sender, message_of(10'000, 3)));
-  CHECK(take(receiver) == message_of(20, 2));
-  CHECK(take(receiver) == message_of(10'000, 3));
-  CHECK_FALSE(take(receiver));
-}
-
-TEST_CASE("after back_all no send asks for memory", "[sender]") {
-  SparseLane memory;
-  if (!memory.backs_on_demand()) return;
-  Sender sender{memory.lane(), false};
-  Receiver receiver{memory.lane()};
-  REQUIRE(send(sender, message_of(20, 0)));
-  sender.back_all();
-  const Refusing full(sys::Call::back, ENOMEM);
-  for (std::uint64_t i = 0; i < std::uint64_t{3} * lane_units; ++i) {
-    REQUIRE(send(sender, message_of(i % 3 == 0 ? 5000 : 20, i)));
-    if (i > 0) {
-      REQUIRE(take(receiver));
-    }
-  }
-  sender.back_all();
-  CHECK(Refusing::asked() == 0);
-}
-
-// --- A hostile receiver --------------------------------------------------------------------------
-
-TEST_CASE("progress that can't have been made is a violation", "[sender]") {
-  const auto report = [](std::uint32_t units, std::uint32_t bytes, std::size_t size, int messages) {
-    Ends ends;
-    for (int i = 0; i < messages; ++i)
-      if (!send(ends.sender, message_of(size, 1))) break;
-    ends.memory.progress().word = static_cast<std::uint64_t>(bytes) << 32 | units;
-    // Until it looks, it can't know.
-    for (std::uint32_t i = 0; i <= lane_units; ++i)
-      if (!send(ends.sender, message_of(size, 2))) break;
-  };
-  CHECK_NOTHROW(report(0, 0, 8, lane_units));
-  CHECK_NOTHROW(report(100, 0, 8, lane_units));
-  CHECK_NOTHROW(report(lane_units, 0, 8, lane_units));
-  CHECK_THROWS_AS(report(lane_units + 1, 0, 8, lane_units), ProtocolViolation);
-  CHECK_THROWS_AS(report(0U - 1, 0, 8, lane_units), ProtocolViolation);
-  CHECK_THROWS_AS(report(100, 1, 8, lane_units), ProtocolViolation);
-  CHECK_NOTHROW(report(4, 4 * block_limit, block_limit, 4));
-  CHECK_THROWS_AS(report(4, 4 * block_limit + 1, block_limit, 4), ProtocolViolation);
-  CHECK_THROWS_AS(report(5, 4 * block_limit, block_limit, 4), ProtocolViolation);
-  CHECK_THROWS_AS(report(4, 0U - 64, block_limit, 4), ProtocolViolation);
-}
-
-TEST_CASE("progress that goes back is a violation", "[sender]") {
-  Ends ends;
-  for (std::uint64_t i = 0; i < lane_units; ++i) REQUIRE(send(ends.sender, message_of(8, i)));
-  ends.memory.progress().word = 10;
-  REQUIRE(send(ends.sender, message_of(8, 1)));
-  ends.memory.progress().word = 9;
-  const auto fill = [&] {
-    while (send(ends.sender, message_of(8, 1))) {
-    }
-  };
-  CHECK_THROWS_AS(fill(), ProtocolViolation);
-}
-
-TEST_CASE("random progress never makes the sender write out of bounds", "[sender]") {
-  std::mt19937_64 random{7};
-  int violations = 0;
-  int refusals = 0;
-  for (int round = 0; round < 300; ++round) {
-    Ends ends;
-    std::uint64_t number = 0;
-    for (int i = 0; i < 300; ++i) {
-      try {
-        for (auto burst = random() % 200; burst > 0; --burst)
-          if (!send(ends.sender, message_of(some_size(random) / 4, ++number))) {
-            ++refusals;
-            break;
-          }
-        // Small steps and wild ones.
-        auto& word = ends.memory.progress().word;
-        const auto old = word.load();
-        switch (random() % 4) {
-          case 0:
-            word = random();
-            break;
-          case 1:
-            word = old + random() % 64;
-            break;
-          case 2:
-            word = old + (random() % 4096 << 32);
-            break;
-          default:
-            break;
-        }
-      } catch (const ProtocolViolation&) {
-        ++violations;
-        break;
-      }
-    }
-  }
-  CHECK(violations > 0);
-  CHECK(refusals > 0);
 }
