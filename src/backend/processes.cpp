@@ -69,7 +69,8 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, const sys::ForkLo
                   sys::every_bit, region_.heavy_barriers()),
       parent_bell_(view_.control->parent_bell.asleep, region_.header().parent.epoch,
                    std::uint32_t{1} << slice_.index() % 32, region_.heavy_barriers()),
-      occupancy_(region_.occupancy()) {
+      occupancy_(region_.occupancy()),
+      worker_(view_.control->parent_core, view_.control->child_core) {
   view_.control->calls.considered.store(nothing_yet, std::memory_order_relaxed);
   view_.control->calls.begun.store(nothing_yet, std::memory_order_relaxed);
   view_.control->awake.counted.store(1, std::memory_order_relaxed);
@@ -127,7 +128,7 @@ void ProcessLink::poll() {
 }
 
 bool ProcessLink::wait(State& state, Deadline deadline) {
-  channel::Patience patience{occupancy_, receiver_.position() != 0};
+  channel::Patience patience{occupancy_, !worker_.on_this_core() && receiver_.position() != 0};
   for (;;) {
     if (state.has_outcome()) return true;
     if (receiver_.has_message()) {

@@ -107,6 +107,7 @@ class ProcessLink final : public Link {
   channel::Doorbell child_bell_;
   channel::Doorbell parent_bell_;
   channel::Occupancy occupancy_;
+  channel::Neighbour worker_;
   process::Child child_;
   pid_t pid_ = 0;
   PostFailures failures_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <apalis/detail/actor/worker.hpp>
+#include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/parent_watch.hpp>
 #include <apalis/detail/sys/process.hpp>
 #include <apalis/detail/sys/stdio.hpp>
@@ -36,7 +37,8 @@ Worker::Worker(channel::Region& region, std::uint32_t slice, Maker& maker)
                 region.heavy_barriers()),
       parent_bell_(view_.control->parent_bell.asleep, region.header().parent.epoch,
                    std::uint32_t{1} << slice % 32, region.heavy_barriers()),
-      occupancy_(region.occupancy()) {}
+      occupancy_(region.occupancy()),
+      parent_(view_.control->child_core, view_.control->parent_core) {}
 
 void Worker::run() {
   region_.isolate(slice_);
@@ -221,11 +223,25 @@ void Worker::wait_for_request() {
   // are on their way, and staying away longer keeps a distance to the lines that the parent writes.
   breaths_ = run_ >= burst ? std::min(2 * breaths_, most_breaths) : 1;
   run_ = 0;
-  occupancy_.breathe(breaths_);
-  channel::Patience patience{occupancy_, receiver_.position() > 1};
+  const bool shared = parent_.on_this_core();
+  if (shared) [[unlikely]] {
+    leave_parents_core();
+  } else {
+    occupancy_.breathe(breaths_);
+  }
+  channel::Patience patience{occupancy_, !shared && receiver_.position() > 1};
   while (!receiver_.has_message()) {
     if (!patience.pass()) return sleep_unless([this] { return receiver_.has_message(); });
   }
+}
+
+/// With a core free, sharing the parent's makes every call cost two context switches.
+void Worker::leave_parents_core() {
+  constexpr std::chrono::milliseconds interval{2};
+  const auto now = std::chrono::steady_clock::now();
+  if (occupancy_.crowded() || now - moved_ < interval) return;
+  moved_ = now;
+  sys::leave_core(sys::current_core());
 }
 
 template <class Ready>

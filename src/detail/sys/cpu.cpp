@@ -107,6 +107,20 @@ int pin(pid_t pid, int cpu) noexcept {
   return ::sched_setaffinity(pid, bytes, set.get()) == 0 ? 0 : errno;
 }
 
+int current_core() noexcept { return ::sched_getcpu(); }
+
+void leave_core(int core) noexcept {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0 || !CPU_ISSET(core, &allowed) ||
+      CPU_COUNT(&allowed) < 2)
+    return;
+  cpu_set_t others = allowed;
+  CPU_CLR(core, &others);
+  // The first call moves us; what follows it is only permission to come back.
+  if (::sched_setaffinity(0, sizeof others, &others) == 0)
+    ::sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 void yield_core() noexcept { ::sched_yield(); }
 
 }  // namespace apalis::detail::sys

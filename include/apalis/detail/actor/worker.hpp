@@ -33,6 +33,7 @@ class Worker final : public process::ChildBody {
  private:
   void make_object();
   void wait_for_request();
+  void leave_parents_core();
   [[nodiscard]] bool serve();  // one request; false after close
   [[nodiscard]] std::span<const std::byte> whole_message(channel::Arrival& arrival);
   [[nodiscard]] bool begin(const channel::Arrival& arrival);
@@ -58,6 +59,8 @@ class Worker final : public process::ChildBody {
   channel::Doorbell own_bell_;
   channel::Doorbell parent_bell_;
   channel::Occupancy occupancy_;
+  channel::Neighbour parent_;
+  std::chrono::steady_clock::time_point moved_;  // away from the parent's core
   void* object_ = nullptr;
   wire::Buffer construction_error_;  // the encoded exception, if making the object threw
   bool broken_ = false;

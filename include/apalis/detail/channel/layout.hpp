@@ -82,6 +82,11 @@ struct alignas(line_pair) Bell {
   std::atomic<std::uint32_t> epoch;
 };
 
+/// The core on which a process began its last wait, plus 1; 0 if it has not waited yet. A hint.
+struct alignas(line_pair) CoreHint {
+  std::atomic<std::uint32_t> core;
+};
+
 /// The first page of a slice.
 struct ControlPage {
   Progress request_progress;  // by the child
@@ -95,6 +100,8 @@ struct ControlPage {
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> counted;  // this child is in the region's count of awake ones
   } awake;                               // by the child
+  CoreHint parent_core;
+  CoreHint child_core;
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> cancels;  // how many messages were marked so far
     std::atomic<std::uint32_t> discard;  // drop whatever has not begun

@@ -4,7 +4,9 @@
 // How to wait for a peer: spin where a core is free, yield where workers and waiters fill the
 // cores, then sleep.
 
+#include <apalis/detail/channel/layout.hpp>
 #include <apalis/detail/core/cpu_relax.hpp>
+#include <apalis/detail/sys/cpu.hpp>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -41,11 +43,31 @@ class Occupancy {
   int breath_;
 };
 
+/// Tells the peer where we wait, and whether it waits on the same core: then neither can answer
+/// before the other yields, so spinning is time lost. The kernel separates two such processes only
+/// after tens of milliseconds.
+class Neighbour {
+ public:
+  Neighbour(CoreHint& own, const CoreHint& peer) noexcept : own_(&own), peer_(&peer) {}
+
+  [[nodiscard]] bool on_this_core() noexcept {
+    const auto core = static_cast<std::uint32_t>(sys::current_core()) + 1;
+    // Stored when it changes only, so that the line stays shared.
+    if (own_->core.load(std::memory_order_relaxed) != core)
+      own_->core.store(core, std::memory_order_relaxed);
+    return peer_->core.load(std::memory_order_relaxed) == core;
+  }
+
+ private:
+  CoreHint* own_;
+  const CoreHint* peer_;
+};
+
 /// One wait, from its first look to falling asleep.
 class Patience {
  public:
-  /// `settled`: whether the peer is known to run on a core of its own; a child just forked may wait
-  /// for ours.
+  /// `settled`: whether the peer is known to run on a core of its own: not a child just forked, nor
+  /// a Neighbour on this one.
   explicit Patience(Occupancy occupancy, bool settled = true) noexcept
       : occupancy_(occupancy),
         settled_(settled),

@@ -17,6 +17,13 @@ namespace apalis::detail::sys {
 /// Pins a process (0: the calling thread). Returns 0 or an errno.
 [[nodiscard]] int pin(pid_t pid, int cpu) noexcept;
 
+/// The core that the calling thread runs on, a moment ago.
+[[nodiscard]] int current_core() noexcept;
+
+/// Moves the calling thread to another core that it may use, if there is one, and leaves its
+/// affinity as it was.
+void leave_core(int core) noexcept;
+
 /// Lets another runnable thread use this core.
 void yield_core() noexcept;
 
