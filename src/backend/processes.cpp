@@ -17,25 +17,12 @@ namespace {
 using actor::Clock;
 using actor::describe;
 using actor::no_deadline;
-using actor::Reply;
+using actor::Errand;
 using actor::Worker;
 using std::chrono::milliseconds;
 
 constexpr milliseconds look_interval{5};  // at the worker's health, while waiting for it
 constexpr std::uint32_t nothing_yet = ~std::uint32_t{0};
-
-/// A drain or close, which no token waits for. The only states without an entry.
-struct Errand final : State {
-  PostFailures failures;  // those known when it was answered
-
-  /// Its reply: the count of failed posts. Throws what it failed with.
-  [[nodiscard]] std::uint64_t failed_posts() {
-    std::uint64_t count = 0;
-    const auto reply = bytes();
-    std::memcpy(&count, reply.data(), std::min(reply.size(), sizeof count));
-    return count;
-  }
-};
 
 /// Positions count modulo 2^32.
 bool is_at_or_after(std::uint32_t position, std::uint32_t other) noexcept {
@@ -64,7 +51,7 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, const sys::ForkLo
       slice_(region_, held),
       view_(channel::SliceView::at(slice_.base())),
       sender_(view_.requests, !region_.backs_on_demand()),
-      receiver_(view_.replies),
+      inbox_(view_.replies),
       child_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch,
                   sys::every_bit, region_.heavy_barriers()),
       parent_bell_(view_.control->parent_bell.asleep, region_.header().parent.epoch,
@@ -96,7 +83,7 @@ void ProcessLink::submit(const wire::Buffer& message, State& state) {
   state.set_phase(State::Phase::pending);
   if (send(lock, Request::call, message, no_deadline)) [[likely]] {
     state.position = sender_.last_position();
-    pending_.push(state);
+    inbox_.pending.push(state);
     lock.unlock();
     child_bell_.ring();
     return;
@@ -128,14 +115,14 @@ void ProcessLink::poll() {
 }
 
 bool ProcessLink::wait(State& state, Deadline deadline) {
-  channel::Patience patience{occupancy_, !worker_.on_this_core() && receiver_.position() != 0};
+  channel::Patience patience{occupancy_, !worker_.on_this_core() && inbox_.has_heard()};
   for (;;) {
     if (state.has_outcome()) return true;
-    if (receiver_.has_message()) {
+    if (inbox_.has_message()) {
       // Whoever has the lock is taking replies in, or will unlock soon.
       if (Lock lock{mutex_, std::try_to_lock}; lock) {
         take_replies();
-        const auto behind = pending_.size();
+        const auto behind = inbox_.pending.size();
         report(lock);
         if (lock) lock.unlock();
         if (behind > 1 && !state.has_outcome()) occupancy_.breathe(2);
@@ -147,7 +134,7 @@ bool ProcessLink::wait(State& state, Deadline deadline) {
       return state.has_outcome();
     }
     if (patience.pass()) continue;
-    sleep_until_rung(deadline, [&] { return state.has_outcome() || receiver_.has_message(); });
+    sleep_until_rung(deadline, [&] { return state.has_outcome() || inbox_.has_message(); });
     if (Lock lock{mutex_, std::try_to_lock}; lock) check_worker();
   }
 }
@@ -186,7 +173,7 @@ void ProcessLink::cancel_queued() noexcept {
   if (region_.heavy_barriers()) sys::heavy_barrier();  // partner: Worker::begin()
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const auto taken_up = view_.control->calls.considered.load(std::memory_order_relaxed);
-  pending_.for_each([&](State& state) {
+  inbox_.pending.for_each([&](State& state) {
     if (state.phase() != State::Phase::pending || state.entry == nullptr ||
         is_at_or_after(taken_up, state.position))
       return;
@@ -277,7 +264,7 @@ bool ProcessLink::send_slowly(Lock& lock, auto try_send, Deadline deadline) {
 
 void ProcessLink::wait_for_room(Lock& lock, channel::Patience& patience) {
   child_bell_.ring();  // for what was sent before
-  if (receiver_.has_message()) {
+  if (inbox_.has_message()) {
     // The worker may be waiting for us to do this.
     take_replies();
     patience = channel::Patience{occupancy_};
@@ -287,7 +274,7 @@ void ProcessLink::wait_for_room(Lock& lock, channel::Patience& patience) {
   const bool sleep = !patience.pass();
   if (sleep)
     sleep_until_rung(no_deadline,
-                     [this] { return receiver_.has_message() || sender_.has_progress(); });
+                     [this] { return inbox_.has_message() || sender_.has_progress(); });
   lock.lock();
   if (sleep) check_worker();
 }
@@ -297,81 +284,13 @@ void ProcessLink::wait_for_room(Lock& lock, channel::Patience& patience) {
 void ProcessLink::take_replies() noexcept {
   if (condition_ == Condition::ended) return;
   try {
-    take_replies_trusting();
+    const auto taken = inbox_.take();
+    if (taken.reported) child_bell_.ring();
+    if (taken.any) wake_other_waiters();
   } catch (const channel::ProtocolViolation& violation) {
     bury(violation.what());
   } catch (const std::bad_alloc&) {
     bury("there was no memory for its reply");
-  }
-}
-
-void ProcessLink::take_replies_trusting() {
-  channel::Arrival arrival;
-  bool any = false;
-  bool reported = false;
-  // Bounded: a worker that never stops talking must not keep the lock.
-  for (auto left = channel::lane_units; left > 0 && receiver_.try_take(arrival); --left) {
-    handle(arrival);
-    reported |= receiver_.release(arrival);
-    any = true;
-  }
-  if (reported) child_bell_.ring();
-  if (any) wake_other_waiters();
-}
-
-void ProcessLink::handle(channel::Arrival& arrival) {
-  const auto answer = static_cast<Answer>(arrival.head.tag());
-  if (!arrival.in_arena())
-    return handle_bytes(answer, arrival, arrival.inline_bytes, arrival.head.size());
-  const std::byte* block = receiver_.block_bytes(arrival);
-  if (arrival.head.kind() == channel::Kind::block)
-    return handle_bytes(answer, arrival, block, arrival.block.size);
-  if (answer != Answer::post_failed && pending_.empty())
-    throw channel::ProtocolViolation("it sent a reply that nobody asked for");
-  // What a child claims as the total is only believed as its bytes come in.
-  if (arrival.block.total - gathered_.size() < arrival.block.size ||
-      arrival.block.total < gathered_.size())
-    throw channel::ProtocolViolation("it sent pieces that exceed their message");
-  gathered_.append(block, arrival.block.size);
-  if (gathered_.size() == arrival.block.total) {
-    handle_bytes(answer, arrival, gathered_.data(), gathered_.size());
-    gathered_.clear();
-    gathered_.shrink(0);
-  }
-}
-
-void ProcessLink::handle_bytes(Answer answer, const channel::Arrival& arrival,
-                               const std::byte* bytes, std::size_t size) {
-  if (answer == Answer::post_failed) {
-    // Copied before it is looked at, as all that a child can still change.
-    failures_.note({bytes, size});
-    return;
-  }
-  State* state = pending_.front();
-  if (state == nullptr) throw channel::ProtocolViolation("it sent a reply that nobody asked for");
-  if (state->entry == nullptr)
-    static_cast<Errand*>(state)->failures = std::exchange(failures_, PostFailures{});
-  if (state->phase() == State::Phase::pending) {
-    const auto kind = answer == Answer::value ? Reply::value : Reply::exception;
-    if (answer == Answer::cancelled) {
-      state->store_cancelled();
-    } else if (!arrival.in_arena()) {
-      state->store_small(kind, bytes, size);
-    } else {
-      auto copy = std::make_unique_for_overwrite<std::byte[]>(size);
-      std::memcpy(copy.get(), bytes, size);
-      state->store(kind, std::move(copy), size);
-    }
-  }
-  (void)pending_.pop();  // only now: what throws above must leave it where bury() finds it
-  finish(*state);
-}
-
-void ProcessLink::finish(State& state) noexcept {
-  if (state.abandoned) {
-    delete &state;
-  } else {
-    state.set_phase(State::Phase::settled);
   }
 }
 
@@ -387,7 +306,7 @@ bool ProcessLink::check_worker() noexcept {
 
 void ProcessLink::bury(std::string hint) noexcept {
   if (condition_ == Condition::ended) return;
-  const bool closed = condition_ == Condition::closing && pending_.empty();
+  const bool closed = condition_ == Condition::closing && inbox_.pending.empty();
   condition_ = Condition::ended;
   child_.kill();
   if (!closed) {
@@ -399,8 +318,7 @@ void ProcessLink::bury(std::string hint) noexcept {
   }
   fail_pending();
   if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
-  gathered_.clear();
-  gathered_.shrink(0);
+  inbox_.forget_pieces();
   wake_other_waiters();
 }
 
@@ -411,7 +329,7 @@ std::exception_ptr ProcessLink::obituary(std::string hint) const {
                           .exit_status = status.known && status.signal == 0 ? status.status : -1,
                           .hint = std::move(hint)};
   const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
-  if (const State* first = pending_.front();
+  if (const State* first = inbox_.pending.front();
       first != nullptr && first->entry != nullptr && first->position == begun)
     cause.call = first->entry->name;
   auto what = fmt::format("apalis: worker '{}' (pid {}) {}", options().name, pid_,
@@ -422,7 +340,7 @@ std::exception_ptr ProcessLink::obituary(std::string hint) const {
 }
 
 void ProcessLink::fail_pending() noexcept {
-  while (State* state = pending_.pop()) {
+  while (State* state = inbox_.pending.pop()) {
     if (state->phase() == State::Phase::pending) {
       state->store_error(death_);
       death_told_ |= !state->abandoned;
@@ -457,7 +375,7 @@ void ProcessLink::drain() {
       death_told_ = true;
       std::rethrow_exception(death_);
     }
-    pending_.push(errand);
+    inbox_.pending.push(errand);
   }
   child_bell_.ring();
   wait(errand, no_deadline);
@@ -487,7 +405,7 @@ void ProcessLink::close_until(Deadline deadline) {
       if (condition_ == Condition::ended) std::rethrow_exception(death_);
       throw TimedOut("the worker takes no messages");
     }
-    pending_.push(errand);
+    inbox_.pending.push(errand);
   }
   child_bell_.ring();
   if (!wait(errand, deadline)) {
@@ -531,8 +449,8 @@ void ProcessLink::shut(bool discard) noexcept {
 
 /// For the error hook, which may call anything but must not find a lock held.
 void ProcessLink::report(Lock& lock) {
-  if (!failures_.has_unreported() || !options().on_error) return;
-  const auto error = failures_.report(pid_);
+  if (!inbox_.failures.has_unreported() || !options().on_error) return;
+  const auto error = inbox_.failures.report(pid_);
   lock.unlock();
   call_hook(error);
 }

@@ -3,12 +3,10 @@
 
 // The link to a worker process: what Backend::processes is made of.
 
+#include <apalis/detail/actor/inbox.hpp>
 #include <apalis/detail/actor/link.hpp>
-#include <apalis/detail/actor/pending_queue.hpp>
-#include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
-#include <apalis/detail/channel/receiver.hpp>
 #include <apalis/detail/channel/region.hpp>
 #include <apalis/detail/channel/sender.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
@@ -22,9 +20,7 @@ using actor::Deadline;
 using actor::Link;
 using actor::Maker;
 using actor::State;
-using actor::Answer;
 using actor::Request;
-using actor::PendingQueue;
 using actor::PostFailures;
 
 /// **Owns** a slice of the region, the child, and the queue of calls whose replies are due.
@@ -75,11 +71,6 @@ class ProcessLink final : public Link {
   void wait_for_room(Lock& lock, channel::Patience& patience);
   void require_open() const;
   void take_replies() noexcept;
-  void take_replies_trusting();
-  void handle(channel::Arrival& arrival);
-  void handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
-                    std::size_t size);
-  void finish(State& state) noexcept;
   void cancel_queued() noexcept;
   bool check_worker() noexcept;
   void bury(std::string hint) noexcept;
@@ -98,20 +89,17 @@ class ProcessLink final : public Link {
   Condition condition_ = Condition::open;
   std::exception_ptr death_;  // why calls fail, once ended other than by close()
   bool death_told_ = false;   // some caller has seen it, or asked for it by kill()
-  PendingQueue pending_;
   channel::Region& region_;
   channel::Slice slice_;
   channel::SliceView view_;
   channel::Sender sender_;
-  channel::Receiver receiver_;
+  actor::Inbox inbox_;
   channel::Doorbell child_bell_;
   channel::Doorbell parent_bell_;
   channel::Occupancy occupancy_;
   channel::Neighbour worker_;
   process::Child child_;
   pid_t pid_ = 0;
-  PostFailures failures_;
-  wire::Buffer gathered_;  // pieces of a large reply
   std::atomic<int> sleepers_{0};
   actor::Clock::time_point looked_;  // at the worker's health, by poll()
 };

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <apalis/detail/actor/inbox.hpp>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace apalis::detail::actor {
+
+std::uint64_t Errand::failed_posts() {
+  std::uint64_t count = 0;
+  const auto reply = bytes();
+  std::memcpy(&count, reply.data(), std::min(reply.size(), sizeof count));
+  return count;
+}
+
+void finish(State& state) noexcept {
+  if (state.abandoned) {
+    delete &state;
+  } else {
+    state.set_phase(State::Phase::settled);
+  }
+}
+
+Inbox::Taken Inbox::take() {
+  Taken taken;
+  channel::Arrival arrival;
+  for (auto left = channel::lane_units; left > 0 && receiver_.try_take(arrival); --left) {
+    handle(arrival);
+    taken.reported |= receiver_.release(arrival);
+    taken.any = true;
+  }
+  return taken;
+}
+
+void Inbox::forget_pieces() noexcept {
+  gathered_.clear();
+  gathered_.shrink(0);
+}
+
+void Inbox::handle(channel::Arrival& arrival) {
+  const auto answer = static_cast<Answer>(arrival.head.tag());
+  if (!arrival.in_arena())
+    return handle_bytes(answer, arrival, arrival.inline_bytes, arrival.head.size());
+  const std::byte* block = receiver_.block_bytes(arrival);
+  if (arrival.head.kind() == channel::Kind::block)
+    return handle_bytes(answer, arrival, block, arrival.block.size);
+  if (answer != Answer::post_failed && pending.empty())
+    throw channel::ProtocolViolation("it sent a reply that nobody asked for");
+  // What a child claims as the total is only believed as its bytes come in.
+  if (arrival.block.total - gathered_.size() < arrival.block.size ||
+      arrival.block.total < gathered_.size())
+    throw channel::ProtocolViolation("it sent pieces that exceed their message");
+  gathered_.append(block, arrival.block.size);
+  if (gathered_.size() == arrival.block.total) {
+    handle_bytes(answer, arrival, gathered_.data(), gathered_.size());
+    forget_pieces();
+  }
+}
+
+void Inbox::handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
+                         std::size_t size) {
+  if (answer == Answer::post_failed) {
+    // Copied before it is looked at, as all that a child can still change.
+    failures.note({bytes, size});
+    return;
+  }
+  State* state = pending.front();
+  if (state == nullptr) throw channel::ProtocolViolation("it sent a reply that nobody asked for");
+  if (state->entry == nullptr)
+    static_cast<Errand*>(state)->failures = std::exchange(failures, PostFailures{});
+  if (state->phase() == State::Phase::pending) {
+    const auto kind = answer == Answer::value ? Reply::value : Reply::exception;
+    if (answer == Answer::cancelled) {
+      state->store_cancelled();
+    } else if (!arrival.in_arena()) {
+      state->store_small(kind, bytes, size);
+    } else {
+      auto copy = std::make_unique_for_overwrite<std::byte[]>(size);
+      std::memcpy(copy.get(), bytes, size);
+      state->store(kind, std::move(copy), size);
+    }
+  }
+  (void)pending.pop();  // only now: what throws above must leave it where the queue's end is made
+  finish(*state);
+}
+
+}  // namespace apalis::detail::actor
