@@ -8,10 +8,13 @@
 #include <apalis/carry.hpp>
 #include <apalis/cpu_count.hpp>
 #include <apalis/error.hpp>
+#include <apalis/fork_server.hpp>
 #include <apalis/gather.hpp>
 #include <apalis/handler.hpp>
+#include <apalis/log.hpp>
 #include <apalis/options.hpp>
 #include <apalis/outcome.hpp>
 #include <apalis/register_exception.hpp>
+#include <apalis/this_worker.hpp>
 #include <apalis/token.hpp>
 #include <apalis/trivially_sendable.hpp>

@@ -25,6 +25,7 @@
 #include <apalis/options.hpp>
 #include <apalis/token.hpp>
 #include <concepts>
+#include <cstdint>
 #include <cstring>
 #include <exception>
 #include <iterator>
@@ -36,6 +37,14 @@
 
 namespace apalis {
 
+namespace detail {
+template <class... Args>
+inline constexpr bool starts_with_options = false;
+template <class First, class... Rest>
+inline constexpr bool starts_with_options<First, Rest...> =
+    std::is_same_v<std::remove_cvref_t<First>, CallOptions>;
+}  // namespace detail
+
 /// An object of type A, living in a worker process, reached by calls.
 ///
 /// **Owns** the worker. Moves, never copies.
@@ -46,7 +55,8 @@ namespace apalis {
 /// never for a call, but while the buffers are full (about 2000 small calls, 256 KiB), taking
 /// replies in meanwhile. run, drain, close: until the calls have ended. The destructor: up to
 /// Options::close_timeout, then it kills.
-/// **Peer death:** calls that can't complete fail with WorkerDied, these and all later ones.
+/// **Peer death:** the call in progress fails with WorkerDied. So do all others, these and later
+/// ones, unless Options::restart gives the handler another worker, which they then go to.
 /// **Throws:** constructors SystemError; calls Error once closed. An exception of A's constructor
 /// is what every call then fails with.
 /// **Ordering:** one FIFO per submitting thread of call, post, get, set, copy, run.
@@ -101,23 +111,45 @@ class Handler {
 
   /// Calls a member function, or anything that takes the object first: callable(A&, args...).
   template <class F, class... Args>
+    requires(!detail::starts_with_options<F>)
   auto call(F&& callable, Args&&... args) {
     using R = detail::wire::call_result_t<A, std::decay_t<F>, Args...>;
     auto& link = this->link();
     detail::wire::Buffer message;
     link.check_code(detail::wire::code_address<A>(callable));
     detail::wire::encode_call<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<R>, R>(link, message);
+    return submit<detail::actor::ResultState<R>, R>(link, message, CallOptions{});
+  }
+
+  /// The same with a limit on its time, or leave to run it again.
+  template <class F, class... Args>
+  auto call(const CallOptions& options, F&& callable, Args&&... args) {
+    using R = detail::wire::call_result_t<A, std::decay_t<F>, Args...>;
+    auto& link = this->link();
+    detail::wire::Buffer message;
+    link.check_code(detail::wire::code_address<A>(callable));
+    detail::wire::encode_call<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
+    return submit<detail::actor::ResultState<R>, R>(link, message, options);
   }
 
   /// The same with the member function bound at compile time: less to send, faster to run.
   template <auto Method, class... Args>
+    requires(!detail::starts_with_options<Args...>)
   auto call(Args&&... args) {
     using R = detail::wire::call_result_v_t<A, Method, Args...>;
     auto& link = this->link();
     detail::wire::Buffer message;
     detail::wire::encode_call_v<A, Method>(message, std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<R>, R>(link, message);
+    return submit<detail::actor::ResultState<R>, R>(link, message, CallOptions{});
+  }
+
+  template <auto Method, class... Args>
+  auto call(const CallOptions& options, Args&&... args) {
+    using R = detail::wire::call_result_v_t<A, Method, Args...>;
+    auto& link = this->link();
+    detail::wire::Buffer message;
+    detail::wire::encode_call_v<A, Method>(message, std::forward<Args>(args)...);
+    return submit<detail::actor::ResultState<R>, R>(link, message, options);
   }
 
   /// One-way: the result is dropped; the first failure and their count surface at drain().
@@ -147,7 +179,7 @@ class Handler {
     auto& link = this->link();
     detail::wire::Buffer message;
     detail::wire::encode_get<A>(message, member);
-    return submit<detail::actor::ResultState<R>, R>(link, message);
+    return submit<detail::actor::ResultState<R>, R>(link, message, CallOptions{});
   }
 
   /// Assigns a data member; one-way.
@@ -164,7 +196,7 @@ class Handler {
     auto& link = this->link();
     detail::wire::Buffer message;
     detail::wire::encode_copy<A>(message);
-    return submit<detail::actor::ResultState<A>, A>(link, message);
+    return submit<detail::actor::ResultState<A>, A>(link, message, CallOptions{});
   }
 
   /// A copy on which the worker has run edit(copy, args...) first. The object stays as it is.
@@ -174,7 +206,7 @@ class Handler {
     detail::wire::Buffer message;
     link.check_code(detail::wire::code_address<A>(edit));
     detail::wire::encode_copy<A>(message, std::forward<F>(edit), std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<A>, A>(link, message);
+    return submit<detail::actor::ResultState<A>, A>(link, message, CallOptions{});
   }
 
   // --- Batches -----------------------------------------------------------------------------------
@@ -212,7 +244,7 @@ class Handler {
       check_entry(link, call.bytes_.data());
       detail::wire::append_to_batch(message, call.bytes_.bytes());
     }
-    return submit<State, typename State::Results>(link, message, count);
+    return submit<State, typename State::Results>(link, message, CallOptions{}, count);
   }
 
   /// The same, and the results at once: std::vector<R>, or nothing.
@@ -237,6 +269,11 @@ class Handler {
 
   /// Whether the worker can still run calls.
   [[nodiscard]] bool alive() { return link().alive(); }
+
+  /// How often a worker that died was replaced; see Options::restart.
+  [[nodiscard]] std::uint32_t restarts() const { return link().counts().restarts; }
+  /// How often a worker was replaced after Options::max_calls_per_worker.
+  [[nodiscard]] std::uint32_t retired() const { return link().counts().retired; }
 
   /// The worker's process; this one for a backend without processes.
   [[nodiscard]] pid_t pid() const { return link().pid(); }
@@ -285,10 +322,13 @@ class Handler {
   }
 
   template <class State, class R, class... StateArgs>
-  static Token<R> submit(Link& link, const detail::wire::Buffer& message, StateArgs... state_args) {
+  static Token<R> submit(Link& link, const detail::wire::Buffer& message,
+                         const CallOptions& options, StateArgs... state_args) {
     const auto* entry = check_entry(link, message.data());
     auto state = std::make_unique<State>(state_args...);
     state->entry = entry;
+    state->timeout = options.timeout;
+    state->retries = options.retries;
     state->attach(link);
     link.submit(message, *state);
     return detail::actor::TokenAccess::make<R>(state.release());

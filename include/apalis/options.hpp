@@ -5,7 +5,10 @@
 //
 //   apalis::Handler<Solver> h{{.name = "solver", .cpu = 1}, std::in_place, mesh};
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -32,6 +35,35 @@ struct Capabilities {
 
 [[nodiscard]] std::string_view to_string(Backend backend) noexcept;
 
+/// How a worker ended.
+struct WorkerExit {
+  std::string name;         ///< the handler's
+  pid_t pid = 0;
+  bool known = false;       ///< false: the program reaped it first, or ignores SIGCHLD
+  int status = 0;           ///< its exit status, if it was not killed
+  int signal = 0;           ///< the signal that killed it, 0 if none
+  bool expected = false;    ///< by close(), kill() or max_calls_per_worker
+  bool replaced = false;    ///< another worker takes its place
+  std::exception_ptr error; ///< the WorkerDied that calls fail with; null if expected
+};
+
+/// Whether a worker that died is replaced. The next one makes its object as the first one did: from
+/// the constructor's arguments or the carried object, as they were when the handler was made. A
+/// spare child is kept for that. Calls that had not begun go to it, in order.
+struct Restart {
+  unsigned max = 0;                       ///< how often in the handler's life; 0: never
+  std::chrono::milliseconds backoff{10};  ///< before the first, doubled for each
+  std::chrono::milliseconds max_backoff = std::chrono::seconds{10};
+};
+
+/// What making a worker does in a process that has other threads already. Their locks may be held
+/// for ever in the child: see ForkServer.
+enum class ForkInThreads {
+  warn,   ///< says so, once in the process, through the log hook
+  allow,  ///< says nothing
+  refuse  ///< throws Error
+};
+
 struct Options {
   /// What ps and top show after "apalis: "; by default the object's type.
   std::string name = {};
@@ -48,6 +80,37 @@ struct Options {
   /// of one-way calls since the last drain(), and whatever a destructor can't throw. Without a
   /// hook, a destructor prints what would be lost to stderr. Must not throw.
   std::function<void(std::exception_ptr)> on_error = {};
+
+  Restart restart = {};
+
+  /// A worker that has begun that many calls and posts is replaced by a new one, which makes its
+  /// object anew; no call is lost, and it counts as no restart. For code that leaks. 0: never. A
+  /// batch counts as one.
+  std::uint64_t max_calls_per_worker = 0;
+
+  /// How long each call may run, and the object's construction: then the worker is killed, the call
+  /// fails with TimedOut, and Restart decides about the others. Zero: for ever. Looked at while some
+  /// thread waits for the worker, to about 5 ms, and whenever the handler or a token is used.
+  std::chrono::nanoseconds timeout{0};
+
+  ForkInThreads fork_in_threads = ForkInThreads::warn;
+
+  /// Called in each worker before its object is made. What it throws, every call fails with.
+  std::function<void()> on_worker_start = {};
+
+  /// Called in the parent, on the thread that learns of it, with no lock held, when a worker has
+  /// ended. Must not throw.
+  std::function<void(const WorkerExit&)> on_worker_exit = {};
+};
+
+/// How one call is treated: h.call({.timeout = 100ms}, &Solver::step, dt).
+struct CallOptions {
+  /// How long it may run; see Options::timeout, which it replaces for this call. Zero: as that says.
+  std::chrono::nanoseconds timeout{0};
+
+  /// How often it may be run again when its worker died while it ran, if Options::restart gives it
+  /// another worker: for calls that may be run twice. A call that ran too long is not run again.
+  std::uint16_t retries = 0;
 };
 
 }  // namespace apalis

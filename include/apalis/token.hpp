@@ -17,6 +17,12 @@
 
 namespace apalis {
 
+/// Tells cancel() to end a call that runs.
+struct force_t {
+  explicit force_t() = default;
+};
+inline constexpr force_t force{};
+
 namespace detail::actor {
 struct TokenAccess;
 }
@@ -95,8 +101,13 @@ class [[nodiscard]] Token {
   }
 
   /// Drops the call if it has not begun: true, and get() throws Cancelled. False if it has begun
-  /// or ended, which is not undone.
-  bool cancel() { return !checked().has_outcome() && link_here().cancel(*state_); }
+  /// or ended. One that runs is asked to stop: this_worker().stop_token() in it says so; what it does
+  /// then is its own affair, and its outcome this token's.
+  bool cancel() { return cancel(detail::actor::Link::Cancel::ask); }
+
+  /// The same, but the worker of a call that runs is killed: true, and get() throws Cancelled. What
+  /// becomes of the other calls, Options::restart says.
+  bool cancel(force_t) { return cancel(detail::actor::Link::Cancel::force); }
 
  private:
   friend struct detail::actor::TokenAccess;
@@ -115,6 +126,9 @@ class [[nodiscard]] Token {
 
   explicit Token(ResultState* submitted) noexcept : state_(submitted) {}
 
+  bool cancel(detail::actor::Link::Cancel how) {
+    return !checked().has_outcome() && link_here().cancel(*state_, how);
+  }
   ResultState& checked() const {
     if (state_ == nullptr) [[unlikely]]
       throw Error("apalis: this token is empty: its result was moved out, or it was moved from");

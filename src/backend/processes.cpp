@@ -1,51 +1,38 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/core.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <apalis/backend/processes.hpp>
-#include <apalis/detail/actor/worker.hpp>
-#include <apalis/detail/process/launcher.hpp>
+#include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
 #include <apalis/error.hpp>
-#include <cstring>
-#include <new>
+
+// Calls, and the two ways of their bytes. The worker's end and replacement: supervision.cpp.
 
 namespace apalis::detail::backend {
 namespace {
 
 using actor::Clock;
-using actor::describe;
 using actor::no_deadline;
-using actor::Errand;
-using actor::Worker;
+using channel::is_at_or_after;
 using std::chrono::milliseconds;
 
 constexpr milliseconds look_interval{5};  // at the worker's health, while waiting for it
-constexpr std::uint32_t nothing_yet = ~std::uint32_t{0};
 
-/// Positions count modulo 2^32.
-bool is_at_or_after(std::uint32_t position, std::uint32_t other) noexcept {
-  return static_cast<std::int32_t>(position - other) >= 0;
-}
-
-std::string how_it_ended(const sys::ExitStatus& status) {
-  if (!status.known)
-    return "ended (how, is unknown: this program reaps every child itself, or ignores SIGCHLD)";
-  if (status.signal != 0)
-    return fmt::format("was killed by signal {} ({})", status.signal,
-                       sys::signal_name(status.signal));
-  return fmt::format("exited with status {}", status.status);
+/// What nobody waits to be sent, as long as there is no worker.
+bool is_full(const actor::Journal& journal) {
+  return journal.size() >= channel::lane_units || journal.unsent_bytes() >= channel::arena_bytes;
 }
 
 }  // namespace
 
-Link* ProcessLink::open(const Options& options, Maker& maker) {
+ProcessLink* ProcessLink::open(const Options& options, Maker& maker, Origin origin) {
   auto held = sys::lock_forks();
-  return new ProcessLink(options, maker, held);
+  return new ProcessLink(options, maker, origin, held);
 }
 
-ProcessLink::ProcessLink(const Options& options, Maker& maker, const sys::ForkLock& held)
+ProcessLink::ProcessLink(const Options& options, Maker& maker, Origin origin,
+                         const sys::ForkLock& held)
     : Link(options),
       region_(channel::Region::of_this_process(held)),
       slice_(region_, held),
@@ -57,21 +44,26 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, const sys::ForkLo
       parent_bell_(view_.control->parent_bell.asleep, region_.header().parent.epoch,
                    std::uint32_t{1} << slice_.index() % 32, region_.heavy_barriers()),
       occupancy_(region_.occupancy()),
-      worker_(view_.control->parent_core, view_.control->child_core) {
-  view_.control->calls.considered.store(nothing_yet, std::memory_order_relaxed);
-  view_.control->calls.begun.store(nothing_yet, std::memory_order_relaxed);
-  view_.control->awake.counted.store(1, std::memory_order_relaxed);
-  modules_ = sys::loaded_modules(held);
+      worker_(view_.control->parent_core, view_.control->child_core),
+      source_(this->options(), region_, slice_.index()) {
+  begin_control();
+  if (options.restart.max > 0 || options.max_calls_per_worker > 0) {
+    journal_ = std::make_unique<actor::Journal>();
+    inbox_.journal = journal_.get();
+    inbox_.may_retire = options.max_calls_per_worker > 0;
+  }
+  if (options.timeout.count() > 0) keep_time();
+  if (origin == Origin::any) source_.use_server(maker);
+  modules_ = source_.modules(held);
   code_ = modules_->find(reinterpret_cast<const void*>(maker.destroy));
-  Worker worker{region_, slice_.index(), maker};
-  child_ = process::launch({"apalis: " + options.name, options.cpu}, worker, held);
-  pid_ = child_.pid();
-  occupancy_.wake();  // a child is born awake, and has enough to do
+  welcome(source_.first(maker, held));
 }
 
 /// The slice goes back only here: until then waiters may look at it without the lock.
 ProcessLink::~ProcessLink() {
-  if (!is_here()) slice_.forget();  // a fork dropped the last token; the slice is its parent's
+  if (is_here()) return;
+  slice_.forget();  // a fork dropped the last token; the slice is its parent's
+  source_.forget();
 }
 
 // --- Calls ---------------------------------------------------------------------------------------
@@ -80,11 +72,13 @@ void ProcessLink::submit(const wire::Buffer& message, State& state) {
   Lock lock{mutex_};
   take_turn(lock, no_deadline);
   require_open();
+  if (state.timeout.count() != 0) [[unlikely]]
+    keep_time();
   state.set_phase(State::Phase::pending);
-  if (send(lock, Request::call, message, no_deadline)) [[likely]] {
-    state.position = sender_.last_position();
-    inbox_.pending.push(state);
+  reach(Point::parent_accepted);
+  if (accept(lock, Request::call, message, &state, no_deadline)) [[likely]] {
     lock.unlock();
+    reach(Point::parent_sent);
     child_bell_.ring();
     return;
   }
@@ -99,7 +93,7 @@ void ProcessLink::post(const wire::Buffer& message) {
   take_turn(lock, no_deadline);
   require_open();
   // A post to a dead worker fails at the next drain(), which throws WorkerDied.
-  if (send(lock, Request::post, message, no_deadline)) child_bell_.ring();
+  if (accept(lock, Request::post, message, nullptr, no_deadline)) child_bell_.ring();
   report(lock);
 }
 
@@ -109,18 +103,19 @@ void ProcessLink::poll() {
   // A program that polls in a loop never sleeps, and must learn of a death all the same.
   if (const auto now = Clock::now(); now - looked_ >= milliseconds{1}) {
     looked_ = now;
-    check_worker();
+    look_after_worker();
   }
   report(lock);
 }
 
 bool ProcessLink::wait(State& state, Deadline deadline) {
   channel::Patience patience{occupancy_, !worker_.on_this_core() && inbox_.has_heard()};
+  Lock lock{mutex_, std::defer_lock};
   for (;;) {
     if (state.has_outcome()) return true;
     if (inbox_.has_message()) {
       // Whoever has the lock is taking replies in, or will unlock soon.
-      if (Lock lock{mutex_, std::try_to_lock}; lock) {
+      if (lock.try_lock()) {
         take_replies();
         const auto behind = inbox_.pending.size();
         report(lock);
@@ -134,15 +129,51 @@ bool ProcessLink::wait(State& state, Deadline deadline) {
       return state.has_outcome();
     }
     if (patience.pass()) continue;
-    sleep_until_rung(deadline, [&] { return state.has_outcome() || inbox_.has_message(); });
-    if (Lock lock{mutex_, std::try_to_lock}; lock) check_worker();
+    // What waits to be sent is sent by whoever waits for its result.
+    auto room = std::optional<std::uint64_t>{};
+    if (lock.try_lock()) {
+      if (timed_) look_after_worker();
+      if (journal_ != nullptr && !journal_->all_sent()) room = sender_.progress_seen();
+      lock.unlock();
+    }
+    sleep_until_rung(deadline, [&] {
+      return state.has_outcome() || inbox_.has_message() ||
+             (room && sender_.has_progress_since(*room));
+    });
+    if (lock.try_lock()) {
+      look_after_worker();
+      report(lock);
+      if (lock) lock.unlock();
+    }
   }
 }
 
-bool ProcessLink::cancel(State& state) {
+bool ProcessLink::cancel(State& state, Cancel how) {
   Lock lock{mutex_};
   take_replies();
-  if (state.phase() != State::Phase::pending || !sender_.mark(state.position)) return false;
+  bool dropped = state.phase() == State::Phase::pending && drop(state);
+  if (!dropped && state.phase() == State::Phase::pending) {
+    if (how == Cancel::ask) {
+      view_.control->orders.stop.store(channel::stop_order(state.position),
+                                       std::memory_order_relaxed);
+    } else {
+      dropped = end_by_force(state);
+    }
+  }
+  report(lock);
+  return dropped;
+}
+
+/// Takes back a call that has not begun. False if it has, or has an outcome by now.
+bool ProcessLink::drop(State& state) {
+  if (state.begun_before) return false;
+  if (journal_ != nullptr && journal_->take_back(state)) {
+    inbox_.pending.remove(state);
+    state.store_cancelled();
+    state.set_phase(State::Phase::settled);
+    return true;
+  }
+  if (!sender_.mark(state.position)) return false;
   auto& cancels = view_.control->orders.cancels;
   cancels.store(cancels.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   if (region_.heavy_barriers()) {
@@ -158,7 +189,7 @@ bool ProcessLink::cancel(State& state) {
     if (is_at_or_after(calls.begun.load(std::memory_order_relaxed), state.position)) return false;
     take_replies();
     if (state.phase() != State::Phase::pending) break;
-    if (check_worker() || Clock::now() >= patience_ends) return false;
+    if (life_ != Life::running || child_.has_ended() || Clock::now() >= patience_ends) return false;
     sys::yield_core();
   }
   if (state.phase() != State::Phase::pending) return state.was_cancelled();
@@ -174,8 +205,9 @@ void ProcessLink::cancel_queued() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const auto taken_up = view_.control->calls.considered.load(std::memory_order_relaxed);
   inbox_.pending.for_each([&](State& state) {
+    const bool sent = journal_ == nullptr || journal_->is_sent(state);
     if (state.phase() != State::Phase::pending || state.entry == nullptr ||
-        is_at_or_after(taken_up, state.position))
+        (sent && is_at_or_after(taken_up, state.position)))
       return;
     state.store_cancelled();
     state.set_phase(State::Phase::early);
@@ -194,10 +226,31 @@ void ProcessLink::abandon(State& state) noexcept {
   delete &state;  // outside the lock, which may be the last thing that keeps this link
 }
 
+bool ProcessLink::alive() {
+  Lock lock{mutex_};
+  look_after_worker();
+  const bool result = life_ != Life::ended && !closing_;
+  report(lock);
+  return result;
+}
+
+void ProcessLink::kill() {
+  Lock lock{mutex_};
+  take_replies();
+  death_told_ = true;
+  dismiss("Handler::kill() was called");
+  report(lock);
+}
+
+ProcessLink::Counts ProcessLink::counts() {
+  const Lock lock{mutex_};
+  return counts_;
+}
+
 // --- Sending -------------------------------------------------------------------------------------
 
 void ProcessLink::require_open() const {
-  if (condition_ == Condition::closing || (condition_ == Condition::ended && death_ == nullptr))
+  if (closing_ || (life_ == Life::ended && death_ == nullptr))
     throw Error(fmt::format("apalis: handler '{}' is closed: calls must come before close()",
                             options().name));
 }
@@ -213,10 +266,59 @@ void ProcessLink::take_turn(Lock& lock, Deadline deadline) {
   }
 }
 
+/// Sends a message, and queues the state that its reply is for. False if there is no worker any
+/// more or the deadline passed.
+bool ProcessLink::accept(Lock& lock, Request request, const wire::Buffer& message, State* state,
+                         Deadline deadline) {
+  if (journal_ != nullptr) [[unlikely]]
+    return accept_in_journal(lock, request, message, state, deadline);
+  if (!send(lock, request, message, deadline)) return false;
+  if (state != nullptr) {
+    state->position = sender_.last_position();
+    inbox_.pending.push(*state);
+  }
+  return true;
+}
+
+/// Here what cannot be sent yet is accepted all the same while there is no worker.
+bool ProcessLink::accept_in_journal(Lock& lock, Request request, const wire::Buffer& message,
+                                    State* state, Deadline deadline) {
+  channel::Patience patience{occupancy_};
+  const auto is_late = [&] { return deadline != no_deadline && Clock::now() >= deadline; };
+  look_after_worker();
+  while (life_ == Life::down && is_full(*journal_)) {
+    wait_for_room(lock, patience);
+    if (is_late()) return false;
+  }
+  if (life_ == Life::ended) return false;
+  journal_->push(request, message, state);
+  if (state != nullptr) inbox_.pending.push(*state);
+  send_journal();
+  while (life_ == Life::running && !journal_->all_sent()) {
+    wait_for_room(lock, patience);
+    if (is_late()) return false;
+    send_journal();
+  }
+  return true;  // what became of it, if there is no worker any more, is with its state
+}
+
+void ProcessLink::send_journal() noexcept {
+  if (journal_ == nullptr || life_ != Life::running) return;
+  try {
+    if (journal_->size() > channel::lane_units / 8)
+      journal_->passed(view_.control->calls.begun.load(std::memory_order_acquire));
+    if (!journal_->all_sent() && journal_->send(sender_)) child_bell_.ring();
+  } catch (const channel::ProtocolViolation& violation) {
+    bury(Cause::died, violation.what());
+  } catch (...) {
+    end(std::current_exception());  // no memory
+  }
+}
+
 /// False if the worker has died, or the deadline passed.
 bool ProcessLink::send(Lock& lock, Request request, const wire::Buffer& message,
                        Deadline deadline) {
-  if (condition_ == Condition::ended) return false;
+  if (life_ == Life::ended) return false;
   const auto tag = static_cast<std::uint8_t>(request);
   const auto size = message.size();
   try {
@@ -232,12 +334,13 @@ bool ProcessLink::send(Lock& lock, Request request, const wire::Buffer& message,
           const auto part = std::min<std::size_t>(size - at, channel::block_limit);
           if (!sender_.try_send_piece(tag, message.data() + at, part, size)) return false;
           at += part;
+          reach(Point::parent_piece);
           child_bell_.ring();
           return at == size;
         },
         deadline);
   } catch (const channel::ProtocolViolation& violation) {
-    bury(violation.what());
+    bury(Cause::died, violation.what());
     return false;
   }
 }
@@ -254,7 +357,7 @@ bool ProcessLink::send_slowly(Lock& lock, auto try_send, Deadline deadline) {
   };
   const Turn turn{*this};
   channel::Patience patience{occupancy_};
-  while (condition_ != Condition::ended) {
+  while (life_ != Life::ended) {
     if (try_send()) return true;
     if (!sender_.has_progress()) wait_for_room(lock, patience);
     if (deadline != no_deadline && Clock::now() >= deadline) return false;
@@ -270,96 +373,33 @@ void ProcessLink::wait_for_room(Lock& lock, channel::Patience& patience) {
     patience = channel::Patience{occupancy_};
     return;
   }
+  const auto seen = sender_.progress_seen();
   lock.unlock();
   const bool sleep = !patience.pass();
   if (sleep)
     sleep_until_rung(no_deadline,
-                     [this] { return inbox_.has_message() || sender_.has_progress(); });
+                     [&] { return inbox_.has_message() || sender_.has_progress_since(seen); });
   lock.lock();
-  if (sleep) check_worker();
+  if (sleep) look_after_worker();
 }
 
 // --- Replies -------------------------------------------------------------------------------------
 
 void ProcessLink::take_replies() noexcept {
-  if (condition_ == Condition::ended) return;
+  if (life_ != Life::running) return;
   try {
+    reach(Point::parent_taking);
     const auto taken = inbox_.take();
+    reach(Point::parent_settled);
     if (taken.reported) child_bell_.ring();
     if (taken.any) wake_other_waiters();
+    if (inbox_.has_retired) [[unlikely]]
+      bury(Cause::retired, {});
   } catch (const channel::ProtocolViolation& violation) {
-    bury(violation.what());
+    bury(Cause::died, violation.what());
   } catch (const std::bad_alloc&) {
-    bury("there was no memory for its reply");
+    bury(Cause::died, "there was no memory for its reply");
   }
-}
-
-// --- The worker's end ----------------------------------------------------------------------------
-
-bool ProcessLink::check_worker() noexcept {
-  if (condition_ == Condition::ended) return true;
-  if (!child_.has_ended()) return false;
-  take_replies();  // what it sent before it ended counts
-  bury({});
-  return true;
-}
-
-void ProcessLink::bury(std::string hint) noexcept {
-  if (condition_ == Condition::ended) return;
-  const bool closed = condition_ == Condition::closing && inbox_.pending.empty();
-  condition_ = Condition::ended;
-  child_.kill();
-  if (!closed) {
-    try {
-      death_ = obituary(std::move(hint));
-    } catch (...) {
-      death_ = std::current_exception();  // no memory for words; calls fail with bad_alloc
-    }
-  }
-  fail_pending();
-  if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
-  inbox_.forget_pieces();
-  wake_other_waiters();
-}
-
-std::exception_ptr ProcessLink::obituary(std::string hint) const {
-  const auto& status = child_.status();
-  WorkerDied::Cause cause{.pid = pid_,
-                          .signal = status.signal,
-                          .exit_status = status.known && status.signal == 0 ? status.status : -1,
-                          .hint = std::move(hint)};
-  const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
-  if (const State* first = inbox_.pending.front();
-      first != nullptr && first->entry != nullptr && first->position == begun)
-    cause.call = first->entry->name;
-  auto what = fmt::format("apalis: worker '{}' (pid {}) {}", options().name, pid_,
-                          how_it_ended(status));
-  if (!cause.call.empty()) what += " during " + cause.call;
-  if (!cause.hint.empty()) what += ": " + cause.hint;
-  return std::make_exception_ptr(WorkerDied(what, std::move(cause)));
-}
-
-void ProcessLink::fail_pending() noexcept {
-  while (State* state = inbox_.pending.pop()) {
-    if (state->phase() == State::Phase::pending) {
-      state->store_error(death_);
-      death_told_ |= !state->abandoned;
-    }
-    finish(*state);
-  }
-}
-
-bool ProcessLink::alive() {
-  Lock lock{mutex_};
-  check_worker();
-  return condition_ == Condition::open;
-}
-
-void ProcessLink::kill() {
-  Lock lock{mutex_};
-  take_replies();
-  death_told_ = true;
-  bury("Handler::kill() was called");
 }
 
 // --- Draining and closing ------------------------------------------------------------------------
@@ -371,11 +411,12 @@ void ProcessLink::drain() {
     take_turn(lock, no_deadline);
     require_open();
     errand.set_phase(State::Phase::pending);
-    if (!send(lock, Request::drain, wire::Buffer{}, no_deadline)) {
+    if (!accept(lock, Request::drain, wire::Buffer{}, &errand, no_deadline)) {
       death_told_ = true;
-      std::rethrow_exception(death_);
+      const auto death = death_;
+      report(lock);
+      std::rethrow_exception(death);
     }
-    inbox_.pending.push(errand);
   }
   child_bell_.ring();
   wait(errand, no_deadline);
@@ -384,34 +425,36 @@ void ProcessLink::drain() {
 
 /// Tells the hook what it does not know yet, then throws.
 void ProcessLink::surface(PostFailures& failures, std::uint64_t count) const {
-  if (failures.has_unreported()) call_hook(failures.report(pid_));
-  if (const auto error = failures.take(count, pid_, options().name)) std::rethrow_exception(error);
+  if (failures.has_unreported()) call_hook(failures.report(pid()));
+  if (const auto error = failures.take(count, pid(), options().name)) std::rethrow_exception(error);
 }
 
 void ProcessLink::close() { close_until(no_deadline); }
 
-/// Throws TimedOut with the close message sent or not; the worker then still lives.
 void ProcessLink::close_until(Deadline deadline) {
   Errand errand;
   {
     Lock lock{mutex_};
     take_turn(lock, deadline);
-    if (condition_ == Condition::ended && death_ != nullptr && !std::exchange(death_told_, true))
+    if (life_ == Life::ended && death_ != nullptr && !std::exchange(death_told_, true))
       std::rethrow_exception(death_);
-    if (condition_ != Condition::open) return;
+    if (life_ == Life::ended || closing_) return;
     errand.set_phase(State::Phase::pending);
-    condition_ = Condition::closing;
-    if (!send(lock, Request::close, wire::Buffer{}, deadline)) {
-      if (condition_ == Condition::ended) std::rethrow_exception(death_);
-      throw TimedOut("the worker takes no messages");
+    closing_ = true;
+    if (!accept(lock, Request::close, wire::Buffer{}, &errand, deadline)) {
+      dismiss("it took no messages within close_timeout");
+      const auto death = death_;
+      report(lock);
+      std::rethrow_exception(death);
     }
-    inbox_.pending.push(errand);
   }
   child_bell_.ring();
   if (!wait(errand, deadline)) {
     Lock lock{mutex_};
-    bury("it did not end within close_timeout");
-    std::rethrow_exception(death_);
+    dismiss("it did not end within close_timeout");
+    const auto death = death_;
+    report(lock);
+    std::rethrow_exception(death);
   }
   const auto count = errand.failed_posts();
   {
@@ -419,8 +462,9 @@ void ProcessLink::close_until(Deadline deadline) {
     auto left = milliseconds{-1};
     if (deadline != no_deadline)
       left = std::max(std::chrono::ceil<milliseconds>(deadline - Clock::now()), milliseconds{0});
-    child_.wait(left);  // it has said that it is done, so nothing but its exit is missing
-    bury({});           // or is made up for
+    if (life_ == Life::running) child_.wait(left);  // it has said that it is done, so nothing but
+    bury(Cause::died, {});                          // its exit is missing, or is made up for
+    report(lock);
   }
   surface(errand.failures, count);
 }
@@ -429,11 +473,13 @@ void ProcessLink::shut(bool discard) noexcept {
   try {
     {
       Lock lock{mutex_};
-      if (condition_ != Condition::open) {
-        if (condition_ == Condition::closing) bury("its handler was destroyed");
-        const bool untold = death_ != nullptr && !std::exchange(death_told_, true);
-        lock.unlock();
-        if (untold) report_lost(death_);
+      if (life_ == Life::ended || closing_) {
+        if (closing_) dismiss("its handler was destroyed");
+        const auto untold =
+            death_ != nullptr && !std::exchange(death_told_, true) ? death_ : nullptr;
+        report(lock);
+        if (lock) lock.unlock();
+        if (untold != nullptr) report_lost(untold);
         return;
       }
       if (discard) cancel_queued();
@@ -441,18 +487,24 @@ void ProcessLink::shut(bool discard) noexcept {
     close_until(actor::deadline_after(options().close_timeout));
   } catch (...) {
     Lock lock{mutex_};
-    bury("it did not end within close_timeout");
-    lock.unlock();
+    dismiss("it did not end within close_timeout");
+    report(lock);
+    if (lock) lock.unlock();
     report_lost(std::current_exception());
   }
 }
 
-/// For the error hook, which may call anything but must not find a lock held.
+/// For the hooks, which may call anything but must not find a lock held. Unlocks if there is
+/// something to tell.
 void ProcessLink::report(Lock& lock) {
-  if (!inbox_.failures.has_unreported() || !options().on_error) return;
-  const auto error = inbox_.failures.report(pid_);
+  const bool failed = inbox_.failures.has_unreported() && options().on_error;
+  if (!failed && exits_.empty()) [[likely]]
+    return;
+  const auto error = failed ? inbox_.failures.report(pid()) : nullptr;
+  const auto exits = std::exchange(exits_, {});
   lock.unlock();
-  call_hook(error);
+  for (const auto& exit : exits) tell(exit);
+  if (failed) call_hook(error);
 }
 
 // --- Waiting -------------------------------------------------------------------------------------
@@ -460,10 +512,12 @@ void ProcessLink::report(Lock& lock) {
 void ProcessLink::sleep_until_rung(Deadline deadline, auto awake) noexcept {
   sleepers_.fetch_add(1);
   const auto ticket = parent_bell_.announce();
+  reach(Point::parent_asleep);
   if (!awake()) {
     std::chrono::nanoseconds limit = look_interval;
-    if (deadline != no_deadline)
-      limit = std::clamp<std::chrono::nanoseconds>(deadline - Clock::now(), {}, limit);
+    const auto until = std::min(deadline, overdue_.load(std::memory_order_relaxed));
+    if (until != no_deadline)
+      limit = std::clamp<std::chrono::nanoseconds>(until - Clock::now(), {}, limit);
     parent_bell_.sleep(ticket, limit);
   }
   sleepers_.fetch_sub(1);

@@ -15,6 +15,10 @@ namespace {
 
 using actor::Reply;
 
+constexpr auto no_limits =
+    "apalis: the serial backend runs calls in this very process and can't end one that takes too "
+    "long: use Backend::processes, or leave the timeout out";
+
 const wire::Entry& entry_of(const wire::Buffer& message) {
   const wire::Entry* entry = nullptr;
   std::memcpy(&entry, message.data(), sizeof entry);
@@ -39,11 +43,15 @@ Link* SerialLink::open(const Options& options, Maker& maker) {
 
 SerialLink::SerialLink(const Options& options, Maker& maker)
     : Link(options), destroy_(maker.destroy) {
+  if (options.timeout.count() > 0) throw Error(no_limits);
+  const char* where = "on_worker_start";
   try {
+    if (options.on_worker_start) options.on_worker_start();
+    where = "the object's constructor";
     object_ = maker.make();
   } catch (...) {
     wire::Buffer encoded;
-    wire::encode_current_exception(encoded, "the object's constructor");
+    wire::encode_current_exception(encoded, where);
     wire::Reader reader{encoded.bytes()};
     construction_error_ = wire::decode_exception(reader, ::getpid());
   }
@@ -67,6 +75,7 @@ void SerialLink::invoke(const wire::Buffer& message, wire::Buffer& result) const
 void SerialLink::submit(const wire::Buffer& message, State& state) {
   const Lock lock{mutex_};
   require_open();
+  if (state.timeout.count() != 0) throw Error(no_limits);
   if (construction_error_ != nullptr) {
     state.store_error(construction_error_);
   } else {
@@ -107,7 +116,7 @@ void SerialLink::post(const wire::Buffer& message) {
 
 // Every state is settled by submit().
 bool SerialLink::wait(State& /*state*/, Deadline /*deadline*/) { return true; }
-bool SerialLink::cancel(State& /*state*/) { return false; }
+bool SerialLink::cancel(State& /*state*/, Cancel /*how*/) { return false; }
 void SerialLink::abandon(State& state) noexcept { delete &state; }
 
 std::exception_ptr SerialLink::take_failures() {

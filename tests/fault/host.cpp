@@ -15,6 +15,7 @@
 #include <exception>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <system_error>
 
 #include "leak_check.hpp"
@@ -145,6 +146,11 @@ std::size_t open_descriptors() {
   for (int descriptor = 0; descriptor < 4096; ++descriptor)
     n += ::fcntl(descriptor, F_GETFD) >= 0 ? 1U : 0U;
   return n;
+}
+
+std::vector<pid_t> children() {
+  std::istringstream list(read_file("/proc/thread-self/children"));
+  return {std::istream_iterator<pid_t>(list), {}};
 }
 
 std::string read_file(const std::string& path) {

@@ -21,6 +21,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 /// How long a test waits for what must happen before it calls it a failure.
 inline constexpr int patience_ms = 40'000;
@@ -118,6 +119,9 @@ inline void expect(bool condition, const char* sentence) {
 
 /// How many descriptors this process has open (no /proc needed).
 [[nodiscard]] std::size_t open_descriptors();
+
+/// The children of the calling thread's that are not reaped.
+[[nodiscard]] std::vector<pid_t> children();
 
 /// A whole file as a string.
 [[nodiscard]] std::string read_file(const std::string& path);

@@ -3,7 +3,9 @@
 
 // The link to a worker process: what Backend::processes is made of.
 
+#include <apalis/backend/worker_source.hpp>
 #include <apalis/detail/actor/inbox.hpp>
+#include <apalis/detail/actor/journal.hpp>
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
@@ -12,70 +14,121 @@
 #include <apalis/detail/channel/wait_policy.hpp>
 #include <apalis/detail/process/child.hpp>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
+#include <vector>
 
 namespace apalis::detail::backend {
 
 using actor::Deadline;
+using actor::Errand;
 using actor::Link;
 using actor::Maker;
-using actor::State;
-using actor::Request;
 using actor::PostFailures;
+using actor::Request;
+using actor::State;
 
 /// **Owns** a slice of the region, the child, and the queue of calls whose replies are due.
 /// **Threads:** any. One mutex guards everything; nobody holds it while waiting, be it for a reply,
-/// for room, or for another thread's message to be sent.
+/// for room, or for another thread's message to be sent. (Making a new worker, once one has died, is
+/// done under it.)
 /// **Blocks:** submit() and post() while buffers are full; they take replies in meanwhile, so that
 /// neither side can wait for the other for ever.
-/// **Peer death:** a waiter looks every 5 ms; without one, the next touch does. Every pending call
-/// is then settled with WorkerDied.
+/// **Peer death:** a waiter looks every 5 ms; without one, the next touch does. The call in progress
+/// fails with WorkerDied. What had not begun goes to the next worker, if the options want one;
+/// otherwise it fails too.
 /// **Peer:** replies are copied out before anything looks at them; a child that breaks the
 /// protocol is killed.
 class ProcessLink final : public Link {
  public:
-  /// Forks the worker, which makes its object by `maker`. Throws SystemError.
-  [[nodiscard]] static Link* open(const Options& options, Maker& maker);
+  /// Who forks the worker.
+  enum class Origin {
+    any,   // the fork server, if there is one and it can
+    here,  // this process
+  };
+  /// Makes the worker, which makes its object by `maker`. Throws SystemError; Error as WorkerSource
+  /// does.
+  [[nodiscard]] static ProcessLink* open(const Options& options, Maker& maker,
+                                         Origin origin = Origin::any);
 
   void submit(const wire::Buffer& message, State& state) override;
   void post(const wire::Buffer& message) override;
   void poll() override;
   bool wait(State& state, Deadline deadline) override;
-  bool cancel(State& state) override;
+  bool cancel(State& state, Cancel how) override;
   void abandon(State& state) noexcept override;
   void drain() override;
   void close() override;
   void shut(bool discard) noexcept override;
   void kill() override;
   bool alive() override;
-  pid_t pid() const noexcept override { return pid_; }
+  pid_t pid() const noexcept override { return pid_.load(std::memory_order_relaxed); }
+  Counts counts() override;
   const channel::Doorbell* begin_sleep() noexcept override;
   void end_sleep() noexcept override;
 
+  /// Where a nursery's worker says what it made last; see WorkerSource.
+  [[nodiscard]] std::atomic<std::int32_t>& spawned() noexcept { return view_.control->spawned.pid; }
+
  private:
   using Lock = std::unique_lock<std::mutex>;
-  enum class Condition {
-    open,
-    closing,  // the close message is sent
-    ended,    // the worker is gone
+  enum class Life {
+    running,  // there is a worker
+    down,     // it has died, and another one is due at next_start_
+    ended,    // there will be none
+  };
+  /// Why a worker is given up.
+  enum class Cause {
+    died,       // by itself, or by breaking the protocol
+    overdue,    // a call ran longer than it may
+    cancelled,  // by force, the call in progress
+    retired,    // after max_calls_per_worker
+    dismissed,  // by kill(), or as it did not close in time
   };
 
-  ProcessLink(const Options& options, Maker& maker, const sys::ForkLock& held);
+  ProcessLink(const Options& options, Maker& maker, Origin origin, const sys::ForkLock& held);
   ~ProcessLink() override;
 
-  // With the lock held; those that take it release it while they wait.
+  // --- Sending, with the lock held; those that take it release it while they wait.
   void take_turn(Lock& lock, Deadline deadline);
+  [[nodiscard]] bool accept(Lock& lock, Request request, const wire::Buffer& message, State* state,
+                            Deadline deadline);
+  [[nodiscard]] bool accept_in_journal(Lock& lock, Request request, const wire::Buffer& message,
+                                       State* state, Deadline deadline);
   [[nodiscard]] bool send(Lock& lock, Request request, const wire::Buffer& message,
                           Deadline deadline);
   [[nodiscard]] bool send_slowly(Lock& lock, auto try_send, Deadline deadline);
   void wait_for_room(Lock& lock, channel::Patience& patience);
+  void send_journal() noexcept;
   void require_open() const;
+
+  // --- Receiving, with the lock held.
   void take_replies() noexcept;
   void cancel_queued() noexcept;
-  bool check_worker() noexcept;
-  void bury(std::string hint) noexcept;
-  [[nodiscard]] std::exception_ptr obituary(std::string hint) const;
+  [[nodiscard]] bool drop(State& state);
+
+  // --- The worker's end and its replacement, with the lock held: supervision.cpp.
+  void begin_control() noexcept;
+  void welcome(process::Child child) noexcept;
+  bool look_after_worker() noexcept;
+  void keep_time() noexcept;
+  void look_at_clock() noexcept;
+  void bury(Cause cause, std::string hint) noexcept;
+  void set_death(std::string hint) noexcept;
+  [[nodiscard]] State* state_in_progress() const noexcept;
+  [[nodiscard]] std::exception_ptr obituary(std::string hint, const State* running) const;
+  void fail_in_progress(Cause cause, State& state) noexcept;
+  [[nodiscard]] bool end_by_force(State& state);
+  void dismiss(const char* why) noexcept;
+  void end(std::exception_ptr why) noexcept;
   void fail_pending() noexcept;
+  [[nodiscard]] bool may_replace(Cause cause) const noexcept;
+  [[nodiscard]] bool salvage(Cause cause) noexcept;
+  void drop_cancelled() noexcept;
+  void schedule(Cause cause) noexcept;
+  void replace() noexcept;
+  void note_exit(Cause cause, bool replaced) noexcept;
+  void tell(const WorkerExit& exit) const noexcept;
 
   void close_until(Deadline deadline);
   void report(Lock& lock);
@@ -86,22 +139,36 @@ class ProcessLink final : public Link {
   std::mutex mutex_;
   std::condition_variable turn_;
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
-  Condition condition_ = Condition::open;
-  std::exception_ptr death_;  // why calls fail, once ended other than by close()
+  Life life_ = Life::running;
+  bool closing_ = false;      // no more calls: the close message is sent, or nobody will read one
+  std::exception_ptr death_;  // of the last worker; why calls fail, once ended other than by close()
   bool death_told_ = false;   // some caller has seen it, or asked for it by kill()
   channel::Region& region_;
   channel::Slice slice_;
   channel::SliceView view_;
   channel::Sender sender_;
   actor::Inbox inbox_;
+  std::unique_ptr<actor::Journal> journal_;  // null where no worker follows another
   channel::Doorbell child_bell_;
   channel::Doorbell parent_bell_;
   channel::Occupancy occupancy_;
   channel::Neighbour worker_;
+  WorkerSource source_;
   process::Child child_;
-  pid_t pid_ = 0;
+  std::atomic<pid_t> pid_{0};
   std::atomic<int> sleepers_{0};
   actor::Clock::time_point looked_;  // at the worker's health, by poll()
+
+  bool timed_ = false;                                 // some call has a time limit
+  std::atomic<Deadline> overdue_{actor::no_deadline};  // when the call in progress will be
+  std::chrono::nanoseconds limit_{0};                  // that the last overdue call had passed
+  Deadline waiting_since_ = actor::no_deadline;        // for the object to be made
+  actor::Clock::time_point started_;                   // the worker
+  actor::Clock::time_point next_start_;                // of a worker, while down
+  std::chrono::milliseconds backoff_{0};               // before the next replacement
+  int spawn_failures_ = 0;                             // in a row
+  Counts counts_;
+  std::vector<WorkerExit> exits_;  // not yet told to the hook
 };
 
 }  // namespace apalis::detail::backend

@@ -27,7 +27,7 @@ class SerialLink final : public Link {
   void post(const wire::Buffer& message) override;
   void poll() override {}
   bool wait(State& state, Deadline deadline) override;
-  bool cancel(State& state) override;
+  bool cancel(State& state, Cancel how) override;
   void abandon(State& state) noexcept override;
   void drain() override;
   void close() override;
@@ -35,6 +35,7 @@ class SerialLink final : public Link {
   void kill() override;
   bool alive() override;
   pid_t pid() const noexcept override;
+  Counts counts() override { return {}; }
   const channel::Doorbell* begin_sleep() noexcept override { return nullptr; }
   void end_sleep() noexcept override {}
 
@@ -46,7 +47,6 @@ class SerialLink final : public Link {
 
   void require_open() const;
   void invoke(const wire::Buffer& message, wire::Buffer& result) const;
-  void note_post_failure(wire::Buffer& scratch, std::string_view where);
   void destroy() noexcept;
   [[nodiscard]] std::exception_ptr take_failures();
 

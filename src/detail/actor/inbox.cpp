@@ -38,8 +38,25 @@ void Inbox::forget_pieces() noexcept {
   gathered_.shrink(0);
 }
 
+void Inbox::restart() {
+  receiver_.restart();
+  forget_pieces();
+  has_retired = false;
+}
+
+void Inbox::retire(const std::byte* bytes, std::size_t size) {
+  std::uint64_t failed_posts = 0;
+  if (!may_retire || has_retired || size != sizeof failed_posts)
+    throw channel::ProtocolViolation("it retired though nobody asked it to");
+  std::memcpy(&failed_posts, bytes, size);
+  failures.add_lost(failed_posts);
+  has_retired = true;
+}
+
 void Inbox::handle(channel::Arrival& arrival) {
   const auto answer = static_cast<Answer>(arrival.head.tag());
+  if (answer < Answer::value || answer > Answer::retired)
+    throw channel::ProtocolViolation("it sent an answer of no known kind");
   if (!arrival.in_arena())
     return handle_bytes(answer, arrival, arrival.inline_bytes, arrival.head.size());
   const std::byte* block = receiver_.block_bytes(arrival);
@@ -65,6 +82,7 @@ void Inbox::handle_bytes(Answer answer, const channel::Arrival& arrival, const s
     failures.note({bytes, size});
     return;
   }
+  if (answer == Answer::retired) return retire(bytes, size);
   State* state = pending.front();
   if (state == nullptr) throw channel::ProtocolViolation("it sent a reply that nobody asked for");
   if (state->entry == nullptr)
@@ -81,6 +99,7 @@ void Inbox::handle_bytes(Answer answer, const channel::Arrival& arrival, const s
       state->store(kind, std::move(copy), size);
     }
   }
+  if (journal != nullptr) journal->answered(*state);
   (void)pending.pop();  // only now: what throws above must leave it where the queue's end is made
   finish(*state);
 }

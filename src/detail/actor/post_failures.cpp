@@ -10,10 +10,18 @@
 namespace apalis::detail::actor {
 
 void PostFailures::note(std::span<const std::byte> bytes) {
-  if (bytes_ != nullptr) return;
+  told_ = true;
+  if (bytes_ != nullptr || decoded_ != nullptr) return;
   bytes_ = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
   std::memcpy(bytes_.get(), bytes.data(), bytes.size());
   size_ = bytes.size();
+  unreported_ = true;
+}
+
+void PostFailures::note_lost(const std::exception_ptr& error) {
+  ++lost_;
+  if (bytes_ != nullptr || decoded_ != nullptr) return;
+  decoded_ = error;
   unreported_ = true;
 }
 
@@ -32,9 +40,8 @@ std::exception_ptr PostFailures::report(pid_t worker) {
 
 std::exception_ptr PostFailures::take(std::uint64_t count, pid_t worker, std::string_view name) {
   const auto error = first(worker);
-  bytes_.reset();
-  decoded_ = nullptr;
-  unreported_ = false;
+  count += lost_;
+  *this = PostFailures{};
   if (count == 0 && error == nullptr) return nullptr;
   return std::make_exception_ptr(
       PostError(fmt::format("apalis: {} one-way call{} of '{}' failed; the first: {}", count,

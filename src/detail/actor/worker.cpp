@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
+#include <apalis/detail/actor/current_call.hpp>
 #include <apalis/detail/actor/worker.hpp>
+#include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/parent_watch.hpp>
 #include <apalis/detail/sys/process.hpp>
@@ -26,33 +28,39 @@ const wire::Entry& entry_of(std::span<const std::byte> message) {
 
 }  // namespace
 
-Worker::Worker(channel::Region& region, std::uint32_t slice, Maker& maker)
+Worker::Worker(channel::Region& region, const WorkerPlan& plan, Maker& maker)
     : region_(region),
-      slice_(slice),
+      plan_(plan),
       maker_(maker),
-      view_(channel::SliceView::at(region.base(slice))),
+      view_(channel::SliceView::at(region.base(plan.slice))),
       receiver_(view_.requests),
       sender_(view_.replies, !region.backs_on_demand()),
       own_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch, sys::every_bit,
                 region.heavy_barriers()),
       parent_bell_(view_.control->parent_bell.asleep, region.header().parent.epoch,
-                   std::uint32_t{1} << slice % 32, region.heavy_barriers()),
+                   std::uint32_t{1} << plan.slice % 32, region.heavy_barriers()),
       occupancy_(region.occupancy()),
       parent_(view_.control->child_core, view_.control->parent_core) {}
 
 void Worker::run() {
-  region_.isolate(slice_);
+  reach(Point::child_born);
+  if (!region_.isolate(plan_.slice)) sys::exit_now(exit_no_memory);
+  current_call.enter(*view_.control, plan_.generation);
   make_object();
+  reach(Point::child_made);
   while (serve()) {
   }
 }
 
 void Worker::make_object() {
+  const char* where = "on_worker_start";
   try {
+    if (plan_.on_start != nullptr && *plan_.on_start) (*plan_.on_start)();
+    where = "the object's constructor";
     object_ = maker_.make();
   } catch (...) {
     broken_ = true;
-    wire::encode_current_exception(construction_error_, "the object's constructor");
+    wire::encode_current_exception(construction_error_, where);
   }
 }
 
@@ -63,33 +71,50 @@ bool Worker::serve() {
     return true;
   }
   ++run_;
+  reach(Point::child_taken);
   const auto message = whole_message(arrival);
   if (message.data() == nullptr) return true;  // a piece; more follow
   switch (static_cast<Request>(arrival.head.tag())) {
     case Request::call:
       if (begin(arrival)) {
-        run_call(message);
+        run_call(message, arrival.position);
       } else {
         result_.clear();
         reply(Answer::cancelled, result_);
       }
       break;
     case Request::post:
-      if (begin(arrival)) run_post(message);
+      if (!begin(arrival)) break;
+      run_post(message);
+      view_.control->calls.finished.store(arrival.position, std::memory_order_release);
+      reach(Point::child_finished);
       break;
     case Request::drain:
-      reply_count();
+      reply_count(Answer::value);
       break;
     case Request::close:
-      if (object_ != nullptr) maker_.destroy(object_);
-      sys::flush_output();
-      reply_count();
+      view_.control->calls.begun.store(arrival.position, std::memory_order_release);
+      end(Answer::value);
       return false;
   }
   if (receiver_.release(arrival)) parent_bell_.ring();
+  reach(Point::child_released);
   gathered_.clear();
   gathered_.shrink(kept_capacity);
+  if (served_ == plan_.max_calls) [[unlikely]] {
+    end(Answer::retired);
+    return false;
+  }
   return true;
+}
+
+/// The object's destructor and the last message.
+void Worker::end(Answer last) {
+  if (object_ != nullptr) maker_.destroy(object_);
+  sys::flush_output();
+  reach(Point::child_closing);
+  reply_count(last);
+  reach(Point::child_closed);
 }
 
 std::span<const std::byte> Worker::whole_message(channel::Arrival& arrival) {
@@ -111,8 +136,17 @@ bool Worker::begin(const channel::Arrival& arrival) {
   } else {
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
+  reach(Point::child_considered);
   if (has_orders(arrival)) return false;
-  calls.begun.store(arrival.position, std::memory_order_relaxed);
+  if (view_.control->orders.timed.load(std::memory_order_relaxed) != 0)
+    calls.begun_at.store(Clock::now().time_since_epoch() / std::chrono::nanoseconds{1},
+                         std::memory_order_relaxed);
+  // Partner: the look at `begun` of a parent that wants to know since when, or how far its worker
+  // had come when it died.
+  calls.begun.store(arrival.position, std::memory_order_release);
+  current_call.position = arrival.position;
+  ++served_;
+  reach(Point::child_begun);
   return true;
 }
 
@@ -141,7 +175,7 @@ void Worker::invoke(std::span<const std::byte> message) {
   entry->invoke(object_, reader, result_);
 }
 
-void Worker::run_call(std::span<const std::byte> message) {
+void Worker::run_call(std::span<const std::byte> message, std::uint32_t position) {
   if (broken_) return reply(Answer::exception, construction_error_);
   Answer answer = Answer::value;
   try {
@@ -151,6 +185,8 @@ void Worker::run_call(std::span<const std::byte> message) {
     result_.clear();
     wire::encode_current_exception(result_, entry_of(message).name);
   }
+  view_.control->calls.finished.store(position, std::memory_order_relaxed);
+  reach(Point::child_ran);
   reply(answer, result_);
   result_.shrink(kept_capacity);
 }
@@ -170,11 +206,11 @@ void Worker::run_post(std::span<const std::byte> message) {
   }
 }
 
-void Worker::reply_count() {
+void Worker::reply_count(Answer answer) {
   result_.clear();
   result_.append(&failed_posts_, sizeof failed_posts_);
   failed_posts_ = 0;
-  reply(Answer::value, result_);
+  reply(answer, result_);
 }
 
 void Worker::reply(Answer answer, const wire::Buffer& bytes) {
@@ -204,6 +240,7 @@ void Worker::send(Answer answer, const wire::Buffer& bytes) {
     send_when_possible(
         [&] { return sender_.try_send_piece(tag, bytes.data() + at, part, size); });
     at += part;
+    reach(Point::child_piece);
   }
 }
 
@@ -215,6 +252,7 @@ void Worker::send_when_possible(Try try_send) {
       if (!patience.pass()) sleep_unless([this] { return sender_.has_progress(); });
     }
   }
+  reach(Point::child_replied);
   parent_bell_.ring();
 }
 
@@ -250,6 +288,7 @@ void Worker::sleep_unless(Ready ready) {
   counted.store(0, std::memory_order_relaxed);
   occupancy_.sleep();
   const auto ticket = own_bell_.announce();
+  reach(Point::child_asleep);
   if (!ready()) {
     const auto& self = process::this_child();
     if (self.parent_watched) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/detail/channel/receiver.hpp>
+#include <apalis/detail/sys/memory.hpp>
 
 namespace apalis::detail::channel {
 
@@ -34,6 +35,13 @@ void Receiver::take_large(Arrival& arrival, Head head, std::uint32_t position) {
       break;  // handled by the caller
   }
   refuse();
+}
+
+void Receiver::restart() {
+  sys::require_pages(lane_.units, ring_bytes);
+  clear(lane_, lane_units);
+  next_.store(0, std::memory_order_relaxed);
+  reported_ = arena_next_ = arena_reported_ = 0;
 }
 
 void Receiver::refuse() { throw ProtocolViolation("it wrote a message of no known form"); }

@@ -3,18 +3,8 @@
 #include <apalis/detail/channel/receiver.hpp>
 #include <apalis/detail/channel/sender.hpp>
 #include <apalis/detail/sys/memory.hpp>
-#include <apalis/detail/sys/system_error.hpp>
 
 namespace apalis::detail::channel {
-namespace {
-
-void back(std::byte* from, std::size_t size) {
-  if (const int code = sys::back_here(from, size); code != 0)
-    sys::throw_errno(code, "cannot back shared memory with pages",
-                     "shared memory is full: free memory, or raise the container's memory limit");
-}
-
-}  // namespace
 
 bool Sender::try_send_pair(std::uint8_t tag, const std::byte* data, std::size_t size) {
   const bool odd = next_ % 2 != 0;
@@ -43,6 +33,12 @@ bool Sender::try_send_block(Kind kind, std::uint8_t tag, const std::byte* data, 
   std::memcpy(unit.data, &block, sizeof block);
   publish(unit, Head::make(next_, kind, tag, 0), 1);
   return true;
+}
+
+void Sender::restart() noexcept {
+  clear(lane_, backed_units_);
+  next_ = last_ = freed_ = arena_next_ = arena_freed_ = 0;
+  limit_ = backed_units_ < lane_units ? backed_units_ - 1 : lane_units;
 }
 
 bool Sender::make_room(std::uint32_t units) {
@@ -84,15 +80,14 @@ bool Sender::reserve_bytes(std::uint32_t size) {
 
 void Sender::back_units(std::uint32_t needed) {
   const auto target = std::min(std::max(backed_units_ * 2, needed), lane_units);
-  back(reinterpret_cast<std::byte*>(&lane_.units[backed_units_]),
-       (target - backed_units_) * sizeof(Unit));
+  sys::require_pages(&lane_.units[backed_units_], (target - backed_units_) * sizeof(Unit));
   backed_units_ = target;
 }
 
 void Sender::back_bytes(std::uint32_t end_offset) {
   const auto pages = (end_offset + 4095U) & ~4095U;
   const auto target = std::min(std::max(backed_bytes_ * 2, pages), arena_bytes);
-  back(lane_.arena + backed_bytes_, target - backed_bytes_);
+  sys::require_pages(lane_.arena + backed_bytes_, target - backed_bytes_);
   backed_bytes_ = target;
 }
 

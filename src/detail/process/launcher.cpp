@@ -68,6 +68,19 @@ Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held)
     pid = sys::fork_process();
     if (pid == 0) live(plan, body, pipe, parent);
   }
+  return adopt(pid, plan);
+}
+
+pid_t launch_sibling(const LaunchPlan& plan, ChildBody& body,
+                     std::atomic<std::int32_t>& told) noexcept {
+  const pid_t parent = this_child().parent;
+  const sys::WatchedFork watched;
+  const pid_t pid = sys::fork_sibling(told);
+  if (pid == 0) live(plan, body, sys::no_pipe, parent);
+  return pid;
+}
+
+Child adopt(pid_t pid, const LaunchPlan& plan) {
   Child child{pid, sys::open_pidfd(pid)};
   // Done from here, because here somebody can be told that the core does not exist.
   if (const int code = plan.cpu ? sys::pin(pid, *plan.cpu) : 0; code != 0) {

@@ -96,12 +96,21 @@ int back_here(void* start, std::size_t size) noexcept {
   }
 }
 
+void require_pages(void* start, std::size_t size) {
+  if (const int code = back_here(start, size); code != 0 && code != EINVAL)
+    throw_errno(code, "cannot back shared memory with pages", memory_advice);
+}
+
 bool discard(void* start, std::size_t size) noexcept {
   return fault_or(Call::discard, 0) == 0 && ::madvise(start, size, MADV_REMOVE) == 0;
 }
 
 bool hide(void* start, std::size_t size) noexcept {
   return fault_or(Call::hide, 0) == 0 && ::mprotect(start, size, PROT_NONE) == 0;
+}
+
+bool show(void* start, std::size_t size) noexcept {
+  return fault_or(Call::show, 0) == 0 && ::mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
 }
 
 }  // namespace apalis::detail::sys

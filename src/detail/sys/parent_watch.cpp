@@ -24,6 +24,7 @@ constinit PerProcess<Fd> write_end;
 constinit std::atomic<int> inherited_end{-1};  // the same descriptor, as a fork sees it
 constinit thread_local bool is_watched_fork = false;
 constinit thread_local int watch_end = -1;  // the read end made for the child about to be forked
+constinit int own_watch = -1;               // in a watched child: its own read end
 
 void close_watch_end() noexcept {
   if (watch_end >= 0) ::close(std::exchange(watch_end, -1));
@@ -63,8 +64,9 @@ WatchedFork::WatchedFork() noexcept {
   // signal belong to that, so children can't share one. Done on this side of the fork, where it
   // costs a third.
   char path[32] = "/proc/self/fd/";
-  *std::to_chars(path + std::strlen(path), std::end(path) - 1,
-                 inherited_end.load(std::memory_order_relaxed))
+  // A child without a pipe of its own makes siblings: they watch what it watches.
+  const int writer = inherited_end.load(std::memory_order_relaxed);
+  *std::to_chars(path + std::strlen(path), std::end(path) - 1, writer >= 0 ? writer : own_watch)
        .ptr = '\0';
   watch_end = ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (watch_end < 0) return;
@@ -83,10 +85,11 @@ bool watch_parent(int pipe, pid_t parent) noexcept {
   inherited_end.store(-1, std::memory_order_relaxed);
   const bool armed = injected_fault(Call::watch_parent) == 0 && watch_end >= 0 &&
                      ::fcntl(watch_end, F_SETOWN, ::getpid()) == 0;
-  ::close(pipe);
+  if (pipe != no_pipe) ::close(pipe);
+  if (own_watch >= 0) ::close(own_watch);  // of the process that forked this one for its parent
   if (parent_is_gone(parent) || (armed && is_hung_up(watch_end))) exit_now(0);
   if (!armed) close_watch_end();
-  watch_end = -1;  // stays open for the life of the process: it is the watch
+  own_watch = std::exchange(watch_end, -1);  // stays open for the life of the process
   return armed;
 }
 

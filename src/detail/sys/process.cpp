@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>  // glibc 2.32
+#endif
 
 #include <algorithm>
 #include <apalis/detail/sys/fault.hpp>
 #include <apalis/detail/sys/process.hpp>
 #include <apalis/detail/sys/system_error.hpp>
 #include <cerrno>
+#include <cstdint>
 
 namespace apalis::detail::sys {
 namespace {
@@ -48,6 +56,37 @@ pid_t fork_process() {
                 errno == ENOMEM ? "not enough memory to copy this process's page tables"
                                 : "see ulimit -u and the cgroup's pids.max");
   return pid;
+}
+
+bool has_threads() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+  if (__libc_single_threaded != 0) return false;
+#endif
+  struct stat tasks{};  // a directory's links: one for each task, and two
+  return ::stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 3;
+}
+
+pid_t fork_sibling(std::atomic<std::int32_t>& told) noexcept {
+  if (const int code = injected_fault(Call::fork_sibling); code != 0) return -code;
+  // What the C library's fork() does for the new process's one thread: it learns its id, and its
+  // list of robust mutexes is known to the kernel again.
+  void* thread_id = nullptr;
+  void* robust_list = nullptr;
+  std::size_t robust_size = 0;
+  if (::prctl(PR_GET_TID_ADDRESS, &thread_id) != 0) thread_id = nullptr;
+  if (::syscall(SYS_get_robust_list, 0, &robust_list, &robust_size) != 0) robust_list = nullptr;
+  clone_args args{};
+  args.flags = CLONE_PARENT | CLONE_PARENT_SETTID;
+  args.parent_tid = reinterpret_cast<std::uintptr_t>(&told);
+  if (thread_id != nullptr) {
+    args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    args.child_tid = reinterpret_cast<std::uintptr_t>(thread_id);
+  }
+  const long result = ::syscall(SYS_clone3, &args, sizeof args);
+  if (result < 0) return -errno;
+  if (result == 0 && robust_list != nullptr)
+    ::syscall(SYS_set_robust_list, robust_list, robust_size);
+  return static_cast<pid_t>(result);
 }
 
 Fd open_pidfd(pid_t pid) noexcept {

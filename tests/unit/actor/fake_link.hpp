@@ -22,7 +22,8 @@ class FakeLink final : public detail::actor::Link {
   bool wait(detail::actor::State& state, detail::actor::Deadline) override {
     return state.has_outcome();
   }
-  bool cancel(detail::actor::State&) override { return false; }
+  bool cancel(detail::actor::State&, Cancel) override { return false; }
+  Counts counts() override { return {}; }
   void abandon(detail::actor::State&) noexcept override {}
   void drain() override {}
   void close() override {}

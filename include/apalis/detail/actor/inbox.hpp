@@ -3,6 +3,7 @@
 
 // The parent's reading of a worker's replies: from bytes that a child wrote to settled states.
 
+#include <apalis/detail/actor/journal.hpp>
 #include <apalis/detail/actor/pending_queue.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/protocol.hpp>
@@ -50,11 +51,19 @@ class Inbox {
   /// Gives back the memory of a message that will never be whole.
   void forget_pieces() noexcept;
 
-  PendingQueue pending;   // whose replies are due
-  PostFailures failures;  // told since the last errand was answered
+  /// Starts anew for another worker, once the last one is gone; the pending states stay. Throws
+  /// SystemError, having done nothing.
+  void restart();
+
+  PendingQueue pending;        // whose replies are due
+  PostFailures failures;       // told since the last errand was answered
+  Journal* journal = nullptr;  // told of each call that was answered
+  bool may_retire = false;     // the worker was told to, after some calls
+  bool has_retired = false;    // and has: its count of failed posts is added to the failures
 
  private:
   void handle(channel::Arrival& arrival);
+  void retire(const std::byte* bytes, std::size_t size);
   void handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
                     std::size_t size);
 

@@ -9,6 +9,7 @@
 #include <apalis/detail/sys/modules.hpp>
 #include <apalis/detail/sys/process_stamp.hpp>
 #include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/reader.hpp>
 #include <apalis/options.hpp>
 #include <atomic>
 #include <chrono>
@@ -39,6 +40,12 @@ Deadline deadline_after(std::chrono::duration<Rep, Period> limit) {
   return now + std::chrono::ceil<Clock::duration>(limit);
 }
 
+/// What it takes to make an object in a process that was not forked from the one that asks.
+struct Recipe {
+  void* (*make)(wire::Reader& arguments) = nullptr;
+  wire::Buffer arguments;
+};
+
 /// Makes the object at the place where it will live, and can destroy it there.
 class Maker {
  public:
@@ -46,6 +53,9 @@ class Maker {
   Maker& operator=(const Maker&) = delete;
   /// Called once. May throw what the constructor throws.
   virtual void* make() = 0;
+
+  /// The same as bytes; false if something in it can't be sent. Throws what encoding throws.
+  [[nodiscard]] virtual bool write(Recipe& /*recipe*/) const { return false; }
 
   /// Ends the object's life. A destructor that throws ends the process, as everywhere.
   void (*destroy)(void* object) noexcept;
@@ -78,8 +88,10 @@ class Link {
   /// Waits until the state is settled; false if the deadline came first.
   virtual bool wait(State& state, Deadline deadline) = 0;
 
-  /// Drops a call that has not begun; then it is settled as cancelled and true is returned.
-  virtual bool cancel(State& state) = 0;
+  /// Drops a call that has not begun; then it is settled as cancelled and true is returned. One that
+  /// runs is asked to stop or, by force, ended with its worker (true again).
+  enum class Cancel { ask, force };
+  virtual bool cancel(State& state, Cancel how) = 0;
 
   /// A token lets go of its state, whatever its phase.
   virtual void abandon(State& state) noexcept = 0;
@@ -94,12 +106,19 @@ class Link {
   /// `discard`, queued calls are cancelled first. Reports errors by the hook.
   virtual void shut(bool discard) noexcept = 0;
 
-  /// Ends the worker at once. Throws Error where the backend can't.
+  /// Ends the worker at once, for good. Throws Error where the backend can't.
   virtual void kill() = 0;
 
   /// Whether the worker can still run calls.
   [[nodiscard]] virtual bool alive() = 0;
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
+
+  /// How often the worker was replaced.
+  struct Counts {
+    std::uint32_t restarts = 0;  // after it died
+    std::uint32_t retired = 0;   // after max_calls_per_worker
+  };
+  [[nodiscard]] virtual Counts counts() = 0;
 
   /// For one thread that waits for calls on several links: the bell to sleep on; null if every call is
   /// settled already. To be ended by end_sleep().

@@ -4,11 +4,31 @@
 // The two ways in which an object gets to where it lives.
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/wire/codec.hpp>
+#include <apalis/detail/wire/sendable.hpp>
 #include <memory>
+#include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace apalis::detail::actor {
+
+/// As what a constructor's argument is sent: string literals have no end that bytes could show.
+template <class Argument>
+using sent_as_t =
+    std::conditional_t<std::is_same_v<std::decay_t<Argument>, const char*> ||
+                           std::is_same_v<std::decay_t<Argument>, char*>,
+                       std::string, std::decay_t<Argument>>;
+
+template <class Argument, class Sent>
+decltype(auto) as_argument(Sent& sent) {
+  if constexpr (std::is_same_v<Sent, std::decay_t<Argument>>) {
+    return std::move(sent);
+  } else {
+    return static_cast<const char*>(sent.c_str());
+  }
+}
 
 /// Constructs it there.
 template <class A, class... Args>
@@ -21,6 +41,27 @@ class InPlaceMaker final : public Maker {
   void* make() override {
     return std::apply([](auto&&... args) { return new A(std::forward<Args>(args)...); },
                       std::move(args_));
+  }
+
+  bool write(Recipe& recipe) const override {
+    if constexpr ((wire::sendable_value<sent_as_t<Args>> && ...) &&
+                  (std::is_convertible_v<const std::remove_reference_t<Args>&, sent_as_t<Args>> &&
+                   ...)) {
+      recipe.make = [](wire::Reader& reader) -> void* {
+        // Braces: decoded from left to right.
+        std::tuple<sent_as_t<Args>...> sent{wire::decode<sent_as_t<Args>>(reader)...};
+        return std::apply(
+            [](auto&... each) { return new A(as_argument<Args>(each)...); }, sent);
+      };
+      std::apply(
+          [&](const auto&... each) {
+            (wire::encode<sent_as_t<Args>>(recipe.arguments, each), ...);
+          },
+          args_);
+      return true;
+    } else {
+      return false;
+    }
   }
 
  private:
@@ -38,6 +79,16 @@ class CarryMaker final : public Maker {
         object_(std::make_unique<A>(std::forward<T>(object))) {}
 
   void* make() override { return object_.release(); }
+
+  bool write(Recipe& recipe) const override {
+    if constexpr (wire::sendable_value<A>) {
+      recipe.make = [](wire::Reader& reader) -> void* { return new A(wire::decode<A>(reader)); };
+      wire::encode(recipe.arguments, *object_);
+      return true;
+    } else {
+      return false;
+    }
+  }
 
  private:
   std::unique_ptr<A> object_;

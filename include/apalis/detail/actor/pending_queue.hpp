@@ -42,6 +42,18 @@ class PendingQueue {
     return state;
   }
 
+  /// Takes a state out, wherever it stands.
+  void remove(State& state) noexcept {
+    State* before = nullptr;
+    for (State* at = first_; at != nullptr; before = at, at = at->next) {
+      if (at != &state) continue;
+      (before == nullptr ? first_ : before->next) = at->next;
+      if (last_ == at) last_ = before;
+      --size_;
+      return;
+    }
+  }
+
  private:
   State* first_ = nullptr;
   State* last_ = nullptr;

@@ -21,11 +21,19 @@ class PostFailures {
   /// The encoded exception of a failed post. Only the first since the last take() is kept.
   void note(std::span<const std::byte> bytes);
 
+  /// A post that failed because its worker died. It counts itself, for no worker will.
+  void note_lost(const std::exception_ptr& error);
+  /// Failures counted by a worker that is gone.
+  void add_lost(std::uint64_t count) noexcept { lost_ += count; }
+  /// A worker has died that had told a failure, and takes its count with it.
+  void keep_count() noexcept { lost_ += told_ ? 1 : 0, told_ = false; }
+
   /// The first failure, once: for the error hook.
   [[nodiscard]] bool has_unreported() const noexcept { return unreported_; }
   [[nodiscard]] std::exception_ptr report(pid_t worker);
 
   /// Everything since the last take(), as the PostError to throw; null if there was no failure.
+  /// `count`: as the worker that is alive tells it.
   [[nodiscard]] std::exception_ptr take(std::uint64_t count, pid_t worker, std::string_view name);
 
  private:
@@ -34,6 +42,8 @@ class PostFailures {
   std::unique_ptr<std::byte[]> bytes_;
   std::size_t size_ = 0;
   std::exception_ptr decoded_;
+  std::uint64_t lost_ = 0;  // failures that no living worker counts
+  bool told_ = false;       // by the worker of now
   bool unreported_ = false;
 };
 

@@ -22,6 +22,8 @@ enum class Answer : std::uint8_t {
   exception,    // an encoded exception
   cancelled,    // dropped before it began
   post_failed,  // the encoded exception of a post; answers no request
+  retired,      // the last message of a worker that has done its share, like the reply to a close;
+                // answers no request
 };
 
 }  // namespace apalis::detail::actor

@@ -85,6 +85,9 @@ class State {
   const wire::Entry* entry = nullptr;  // what was called, for messages
   std::uint32_t position = 0;          // of the request's last unit
   bool abandoned = false;              // no token any more: delete it when the reply comes
+  bool begun_before = false;           // by a worker that died: it can't be dropped any more
+  std::uint16_t retries = 0;           // how often it may be run again after its worker died
+  std::chrono::nanoseconds timeout{0};  // how long it may run; 0: as the link's options say
 
  protected:
   State() noexcept = default;

@@ -14,10 +14,21 @@
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
 #include <span>
 #include <string_view>
 
 namespace apalis::detail::actor {
+
+/// What a worker is told at its birth.
+struct WorkerPlan {
+  std::uint32_t slice = 0;
+  std::uint64_t max_calls = std::numeric_limits<std::uint64_t>::max();  ///< then it retires
+  std::uint32_t generation = 0;              ///< how many workers the handler had before
+  const std::function<void()>* on_start = nullptr;  ///< run before the object is made
+};
 
 /// **Owns** the object, from the first message on, and this side's ends of both lanes.
 /// **Threads:** the child's main thread.
@@ -26,7 +37,7 @@ namespace apalis::detail::actor {
 /// **Peer:** the parent's bytes are trusted: they come from the same program.
 class Worker final : public process::ChildBody {
  public:
-  Worker(channel::Region& region, std::uint32_t slice, Maker& maker);
+  Worker(channel::Region& region, const WorkerPlan& plan, Maker& maker);
 
   void run() override;
 
@@ -34,24 +45,24 @@ class Worker final : public process::ChildBody {
   void make_object();
   void wait_for_request();
   void leave_parents_core();
-  [[nodiscard]] bool serve();  // one request; false after close
+  [[nodiscard]] bool serve();  // one request; false after the last
   [[nodiscard]] std::span<const std::byte> whole_message(channel::Arrival& arrival);
   [[nodiscard]] bool begin(const channel::Arrival& arrival);
   [[nodiscard]] bool has_orders(const channel::Arrival& arrival);
-  void run_call(std::span<const std::byte> message);
+  void run_call(std::span<const std::byte> message, std::uint32_t position);
   void run_post(std::span<const std::byte> message);
+  void end(Answer last);
   void invoke(std::span<const std::byte> message);
-  void note_post_failure(std::string_view where);
   void reply(Answer answer, const wire::Buffer& bytes);
   void send(Answer answer, const wire::Buffer& bytes);
-  void reply_count();
+  void reply_count(Answer answer);
   template <class Try>
   void send_when_possible(Try try_send);
   template <class Ready>
   void sleep_unless(Ready ready);
 
   channel::Region& region_;
-  std::uint32_t slice_;
+  WorkerPlan plan_;
   Maker& maker_;
   channel::SliceView view_;
   channel::Receiver receiver_;
@@ -71,6 +82,7 @@ class Worker final : public process::ChildBody {
   std::uint32_t cancels_seen_ = 0;
   std::uint32_t marks_possible_ = 0;  // requests that may have been marked before we saw the count
   std::uint64_t failed_posts_ = 0;   // since the last drain
+  std::uint64_t served_ = 0;         // calls and posts begun
 };
 
 }  // namespace apalis::detail::actor

@@ -34,6 +34,13 @@ struct Lane {
 static_assert((lane_units & (lane_units - 1)) == 0 && (arena_bytes & (arena_bytes - 1)) == 0,
               "positions wrap at 2^32, so ring sizes must be powers of two");
 
+/// Leaves no message in the first `units` units and no progress: whatever the processes that used
+/// this lane wrote, the next ones find nothing of it. Threads may be looking for messages meanwhile.
+inline void clear(const Lane& lane, std::uint32_t units) noexcept {
+  for (std::uint32_t i = 0; i < units; ++i) lane.units[i].head.store(0, std::memory_order_relaxed);
+  lane.progress->word.store(0, std::memory_order_release);
+}
+
 /// The two lanes and the control page of a slice that starts at `base`.
 struct SliceView {
   ControlPage* control = nullptr;

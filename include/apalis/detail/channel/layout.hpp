@@ -94,20 +94,40 @@ struct ControlPage {
   Bell child_bell;
   Bell parent_bell;  // `asleep` only: the parent's epoch is the region's
   struct alignas(line_pair) {
-    std::atomic<std::uint32_t> considered;  // position of the call taken up last
+    std::atomic<std::uint32_t> considered;  // position of the request taken up last
     std::atomic<std::uint32_t> begun;       // and of the one that was not found cancelled
+    std::atomic<std::uint32_t> finished;    // of the last request that was run to its end
+    std::atomic<std::int64_t> begun_at;     // ns on the steady clock, if orders.timed
   } calls;                                  // by the child
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> counted;  // this child is in the region's count of awake ones
   } awake;                               // by the child
+  struct alignas(line_pair) {
+    std::atomic<std::int32_t> pid;  // of the process that this nursery made last
+  } spawned;                        // by the child; by the parent while there is none
   CoreHint parent_core;
   CoreHint child_core;
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> cancels;  // how many messages were marked so far
     std::atomic<std::uint32_t> discard;  // drop whatever has not begun
+    std::atomic<std::uint32_t> timed;    // some calls have a time limit: say when they begin
+    std::atomic<std::uint64_t> stop;     // stop_order() of a running call that shall end early
   } orders;                              // by the parent
 };
 static_assert(sizeof(ControlPage) <= 4096);
+
+/// No request, in ControlPage::calls.
+inline constexpr std::uint32_t nothing_yet = ~std::uint32_t{0};
+
+/// Never 0, so that an empty word asks nobody to stop.
+constexpr std::uint64_t stop_order(std::uint32_t position) noexcept {
+  return std::uint64_t{1} << 32 | position;
+}
+
+/// Positions count modulo 2^32.
+constexpr bool is_at_or_after(std::uint32_t position, std::uint32_t other) noexcept {
+  return static_cast<std::int32_t>(position - other) >= 0;
+}
 
 /// Sizes of one slice.
 inline constexpr std::uint32_t lane_units = 2048;

@@ -101,6 +101,10 @@ class Receiver {
     return next_.load(std::memory_order_relaxed);
   }
 
+  /// Starts anew for another sender, once the last one is gone. Gives the whole ring its pages first,
+  /// for nobody knows which of them the last sender wrote. Throws SystemError, having done nothing.
+  void restart();
+
   /// Arena blocks are aligned to, and take a multiple of, a cache line.
   static constexpr std::uint32_t padded(std::uint32_t size) noexcept {
     return (size + cache_line - 1) & ~static_cast<std::uint32_t>(cache_line - 1);

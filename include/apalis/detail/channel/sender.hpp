@@ -61,10 +61,7 @@ class Sender {
   }
 
   /// Whether the receiver has reported anything since this side last looked.
-  [[nodiscard]] bool has_progress() const noexcept {
-    return lane_.progress->word.load(std::memory_order_relaxed) !=
-           (static_cast<std::uint64_t>(arena_freed_) << 32 | freed_);
-  }
+  [[nodiscard]] bool has_progress() const noexcept { return has_progress_since(progress_seen()); }
 
   /// Where the unit sent last lies: mark() takes it.
   [[nodiscard]] std::uint32_t last_position() const noexcept { return last_; }
@@ -74,10 +71,23 @@ class Sender {
   bool mark(std::uint32_t position) noexcept {
     if (next_ - position > lane_units) return false;
     auto& head = lane_.unit(position).head;
-    // Only this side writes the unit while it is in flight, so no exchange is needed.
-    head.store(head.load(std::memory_order_relaxed) | Head::mark_bit, std::memory_order_relaxed);
+    // Only this side writes the unit while it is in flight, so no exchange is needed. Released again,
+    // for the receiver may find the message by this very store. Partner: Receiver::try_take().
+    head.store(head.load(std::memory_order_relaxed) | Head::mark_bit, std::memory_order_release);
     return true;
   }
+
+  /// What has_progress_since() compares with.
+  [[nodiscard]] std::uint64_t progress_seen() const noexcept {
+    return static_cast<std::uint64_t>(arena_freed_) << 32 | freed_;
+  }
+  /// Whether the receiver has reported anything since then. Any thread may ask.
+  [[nodiscard]] bool has_progress_since(std::uint64_t seen) const noexcept {
+    return lane_.progress->word.load(std::memory_order_relaxed) != seen;
+  }
+
+  /// Starts anew for another receiver, once the last one is gone: an empty lane whose pages stay.
+  void restart() noexcept;
 
  private:
   static constexpr std::uint32_t units_ahead = 8;  // four cache lines

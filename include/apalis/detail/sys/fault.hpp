@@ -16,7 +16,9 @@ enum class Call {
   back,     // giving pages to shared memory: MADV_POPULATE_WRITE or fallocate
   discard,  // MADV_REMOVE
   hide,     // mprotect(PROT_NONE)
+  show,     // mprotect(PROT_READ | PROT_WRITE)
   fork,
+  fork_sibling,
   pidfd_open,
   pipe,
   watch_parent,  // the child's open, fcntl and prctl calls on the parent's pipe

@@ -26,6 +26,10 @@ class WatchedFork {
   WatchedFork& operator=(const WatchedFork&) = delete;
 };
 
+/// The descriptor that watch_parent() needs in a process of this library's own that forks for its
+/// parent: there is none to close.
+inline constexpr int no_pipe = -1;
+
 /// In a child just forked under a WatchedFork, before anything else: arms the watch on `pipe` (the
 /// parent's write end, inherited) and closes the inherited descriptor. False where the kernel refuses (no /proc): the
 /// child then relies on parent_is_gone(). Does not return if the parent has died meanwhile.

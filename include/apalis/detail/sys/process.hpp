@@ -6,7 +6,9 @@
 #include <sys/types.h>
 
 #include <apalis/detail/sys/fd.hpp>
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 
 namespace apalis::detail::sys {
@@ -21,6 +23,15 @@ struct ExitStatus {
 
 /// fork() with the C library's handlers. Returns 0 in the child. Throws SystemError with advice.
 [[nodiscard]] pid_t fork_process();
+
+/// Whether this process has more than the calling thread, as far as the kernel tells.
+[[nodiscard]] bool has_threads() noexcept;
+
+/// A fork whose child is not the caller's but the caller's parent's. Returns 0 in the new process,
+/// its pid in the caller, -errno if there is none. It runs no fork handlers, so it is for processes
+/// that have one thread and hold no lock. `told`: gets the pid before the new process runs, for a
+/// parent that can see it there even if the caller dies.
+[[nodiscard]] pid_t fork_sibling(std::atomic<std::int32_t>& told) noexcept;
 
 /// A pidfd for a child of this process; empty where the kernel has none or none is left.
 [[nodiscard]] Fd open_pidfd(pid_t pid) noexcept;

@@ -450,12 +450,48 @@ auto bind_fields(T& object) {
   // clang-format on
 }
 
+/// Initialises a union.
+struct AnyUnion {
+  template <class U>
+    requires std::is_union_v<U>
+  operator U() const;  // NOLINT(google-explicit-constructor): converting is its purpose
+};
+
+template <class T, std::size_t... i>
+constexpr bool takes_union_after(std::index_sequence<i...>) {
+  return requires {
+    T{(static_cast<void>(i), AnyField{})..., AnyUnion{}};
+  };
+}
+
+/// Whether T has a union within its first 64 scalars. An anonymous one can't be bound to a name,
+/// which no `requires` can find out.
+template <class T, std::size_t before = 0>
+constexpr bool has_union() {
+  if constexpr (before == 64) {
+    return false;
+  } else if constexpr (takes_union_after<T>(std::make_index_sequence<before>{})) {
+    return true;
+  } else if constexpr (takes_any<T>(std::make_index_sequence<before + 1>{})) {
+    return has_union<T, before + 1>();
+  } else {
+    return false;
+  }
+}
+template <class T>
+concept aggregate_with_union = std::is_aggregate_v<T> && has_union<T>();
+
 template <class T>
 struct FieldsOf {
   using type = decltype(bind_fields<count_fields<T>()>(std::declval<T&>()));
 };
 template <class T>
 requires aggregate_with_base<T>
+struct FieldsOf<T> {
+  using type = TypeList<Opaque>;
+};
+template <class T>
+requires(!std::is_empty_v<T> && !aggregate_with_base<T> && aggregate_with_union<T>)
 struct FieldsOf<T> {
   using type = TypeList<Opaque>;
 };

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The nursery of the whole process, which apalis::ForkServer starts.
+
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/sys/modules.hpp>
+#include <apalis/detail/sys/per_process.hpp>
+#include <memory>
+#include <mutex>
+
+namespace apalis::detail::backend {
+
+class ProcessLink;
+
+/// **Owns** the server's process. Shared by the handlers whose workers come from it.
+/// **Threads:** any.
+class WorkerServer {
+ public:
+  /// This process's; null if there is none.
+  [[nodiscard]] static std::shared_ptr<WorkerServer> current();
+  static void start();
+  static void stop() noexcept;
+
+  explicit WorkerServer(const sys::ForkLock& held);
+  ~WorkerServer();
+  WorkerServer(const WorkerServer&) = delete;
+  WorkerServer& operator=(const WorkerServer&) = delete;
+
+  /// To be held while a worker is ordered: the word about the last one is for one at a time.
+  [[nodiscard]] std::unique_lock<std::mutex> turn() { return std::unique_lock{mutex_}; }
+  [[nodiscard]] ProcessLink& link() const noexcept { return *link_; }
+  /// The code that its workers have.
+  [[nodiscard]] const std::shared_ptr<const sys::ModuleMap>& modules() const noexcept {
+    return modules_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<const sys::ModuleMap> modules_;
+  ProcessLink* link_;
+};
+
+}  // namespace apalis::detail::backend

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// In a worker: which call is being run, for whoever asks from within it.
+
+#include <apalis/detail/channel/layout.hpp>
+#include <cstdint>
+
+namespace apalis::detail::actor {
+
+/// **Threads:** written by the worker's main thread, between calls; a call's own threads may read.
+struct CurrentCall {
+  channel::ControlPage* control = nullptr;  // null in a process that is no worker
+  std::uint32_t position = 0;
+  std::uint32_t generation = 0;
+
+  void enter(channel::ControlPage& page, std::uint32_t g) noexcept {
+    control = &page;
+    position = 0;
+    generation = g;
+  }
+};
+
+extern constinit CurrentCall current_call;
+
+}  // namespace apalis::detail::actor

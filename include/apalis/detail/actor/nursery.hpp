@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A process that makes workers: it stands by as it was forked, and forks again when asked to. It is
+// itself a worker, whose object is this and whose calls are spawn().
+
+#include <sys/types.h>
+
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/channel/region.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+
+namespace apalis::detail::actor {
+
+/// What a nursery is asked for.
+struct SpawnOrder {
+  std::uint32_t slice = 0;
+  std::uint32_t generation = 0;
+  std::uint64_t max_calls = 0;
+  // Of a nursery without a maker: what to make the object by. Addresses in the image, which parent and
+  // nursery share.
+  std::uint64_t make = 0;
+  std::uint64_t destroy = 0;
+  std::uint64_t on_start = 0;
+};
+
+/// **Owns** nothing: its maker, if it has one, is the forking parent's, in this process's copy of its memory, and it
+/// stays unused here, for each worker to use its own copy.
+class Nursery {
+ public:
+  Nursery(channel::Region& region, Maker* maker, const std::function<void()>* on_start) noexcept
+      : region_(region), maker_(maker), on_start_(on_start) {}
+
+  /// Forks a worker that is a child of this process's parent. Its pid, or -errno. In the worker, it
+  /// never returns.
+  std::int32_t spawn(const SpawnOrder& order, std::string_view title,
+                     std::span<const std::byte> arguments);
+
+ private:
+  channel::Region& region_;
+  Maker* maker_;
+  const std::function<void()>* on_start_;
+};
+
+/// Makes a nursery from what makes its workers' object.
+class NurseryMaker final : public Maker {
+ public:
+  /// `maker`: null for a nursery whose orders say how to make the object.
+  NurseryMaker(channel::Region& region, Maker* maker, const std::function<void()>* on_start) noexcept
+      : Maker([](void* nursery) noexcept { delete static_cast<Nursery*>(nursery); }),
+        region_(region),
+        maker_(maker),
+        on_start_(on_start) {}
+
+  void* make() override { return new Nursery{region_, maker_, on_start_}; }
+
+ private:
+  channel::Region& region_;
+  Maker* maker_;
+  const std::function<void()>* on_start_;
+};
+
+}  // namespace apalis::detail::actor

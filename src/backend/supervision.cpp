@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <apalis/backend/processes.hpp>
+#include <apalis/detail/core/protocol_point.hpp>
+#include <apalis/detail/sys/log.hpp>
+#include <apalis/error.hpp>
+
+// The part of ProcessLink that sees workers end and makes new ones. All of it runs with the lock
+// held.
+
+namespace apalis::detail::backend {
+namespace {
+
+using actor::Clock;
+using actor::no_deadline;
+using channel::nothing_yet;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+constexpr std::chrono::seconds farewell{1};  // a worker that has retired needs microseconds
+constexpr int most_spawn_failures = 5;       // in a row, with a pause between them
+
+std::string how_it_ended(const sys::ExitStatus& status) {
+  if (!status.known)
+    return "ended (how, is unknown: this program reaps every child itself, or ignores SIGCHLD)";
+  if (status.signal != 0)
+    return fmt::format("was killed by signal {} ({})", status.signal,
+                       sys::signal_name(status.signal));
+  return fmt::format("exited with status {}", status.status);
+}
+
+template <class Duration>
+std::string in_words(Duration limit) {
+  return fmt::format("{:g} ms", std::chrono::duration<double, std::milli>(limit).count());
+}
+
+}  // namespace
+
+void ProcessLink::begin_control() noexcept {
+  auto& calls = view_.control->calls;
+  calls.considered.store(nothing_yet, std::memory_order_relaxed);
+  calls.begun.store(nothing_yet, std::memory_order_relaxed);
+  calls.finished.store(nothing_yet, std::memory_order_relaxed);
+  view_.control->orders.stop.store(0, std::memory_order_relaxed);
+  view_.control->child_bell.asleep.store(0, std::memory_order_relaxed);
+}
+
+void ProcessLink::welcome(process::Child child) noexcept {
+  child_ = std::move(child);
+  pid_.store(child_.pid(), std::memory_order_relaxed);
+  life_ = Life::running;
+  view_.control->awake.counted.store(1, std::memory_order_relaxed);
+  occupancy_.wake();  // a child is born awake, and has enough to do
+  started_ = Clock::now();
+  waiting_since_ = no_deadline;
+}
+
+/// Notices a death, a time limit passed, a replacement due. True if there will be no worker any more.
+bool ProcessLink::look_after_worker() noexcept {
+  if (life_ == Life::running) {
+    if (child_.has_ended()) {
+      take_replies();  // what it sent before it ended counts
+      bury(Cause::died, {});
+    } else if (timed_) {
+      look_at_clock();
+    }
+  }
+  if (life_ == Life::down && Clock::now() >= next_start_) replace();
+  send_journal();
+  return life_ == Life::ended;
+}
+
+// --- Time limits ---------------------------------------------------------------------------------
+
+/// From now on the worker says when each call begins.
+void ProcessLink::keep_time() noexcept {
+  timed_ = true;
+  view_.control->orders.timed.store(1, std::memory_order_relaxed);
+}
+
+void ProcessLink::look_at_clock() noexcept {
+  take_replies();
+  if (life_ != Life::running) return;
+  const auto& calls = view_.control->calls;
+  const auto begun = calls.begun.load(std::memory_order_acquire);  // partner: Worker::begin()
+  const State* front = inbox_.pending.front();
+  auto since = Clock::time_point{};
+  auto limit = options().timeout;
+  if (begun == nothing_yet) {
+    // The object is being made; that counts from when somebody first waits for it.
+    if (waiting_since_ == no_deadline && front != nullptr) waiting_since_ = Clock::now();
+    since = waiting_since_;
+    if (front == nullptr) limit = {};
+  } else if (calls.finished.load(std::memory_order_relaxed) == begun) {
+    limit = {};
+  } else {
+    since = Clock::time_point{nanoseconds{calls.begun_at.load(std::memory_order_relaxed)}};
+    if (front != nullptr && front->position == begun) {
+      if (front->entry == nullptr) limit = {};
+      if (front->timeout.count() != 0) limit = front->timeout;
+    }
+  }
+  auto due = no_deadline;
+  if (limit.count() > 0 && since < no_deadline - limit) due = since + limit;
+  overdue_.store(due, std::memory_order_relaxed);
+  if (Clock::now() < due) return;
+  overdue_.store(no_deadline, std::memory_order_relaxed);
+  limit_ = limit;
+  bury(Cause::overdue, "its call ran longer than its timeout of " + in_words(limit));
+}
+
+// --- The end of a worker -------------------------------------------------------------------------
+
+void ProcessLink::bury(Cause cause, std::string hint) noexcept {
+  if (life_ != Life::running) return;
+  reach(Point::parent_mourning);
+  if (cause == Cause::retired) child_.wait(farewell);
+  child_.kill();
+  life_ = Life::down;
+  if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+  const bool closed = closing_ && inbox_.pending.empty();
+  if (closed || cause == Cause::retired) {
+    death_ = nullptr;
+  } else {
+    set_death(std::move(hint));
+  }
+  if (closed) {
+    note_exit(cause, false);
+    return end(nullptr);
+  }
+  const bool replaced = may_replace(cause) && salvage(cause);
+  note_exit(cause, replaced);
+  if (!replaced) {
+    if (State* running = state_in_progress(); running != nullptr && cause != Cause::died)
+      fail_in_progress(cause, *running);
+    if (cause == Cause::retired && !inbox_.pending.empty() && death_ == nullptr)
+      set_death("it had run max_calls_per_worker calls");
+    return end(death_);
+  }
+  reach(Point::parent_salvaged);
+  wake_other_waiters();
+  schedule(cause);
+}
+
+/// The pending call that the worker had begun; null if it was between calls, or in a post.
+State* ProcessLink::state_in_progress() const noexcept {
+  const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
+  State* front = inbox_.pending.front();
+  const bool is_sent = front != nullptr && (journal_ == nullptr || journal_->is_sent(*front));
+  return is_sent && begun != nothing_yet && front->position == begun ? front : nullptr;
+}
+
+void ProcessLink::set_death(std::string hint) noexcept {
+  try {
+    death_ = obituary(std::move(hint), state_in_progress());
+  } catch (...) {
+    death_ = std::current_exception();  // no memory for words; calls fail with bad_alloc
+  }
+}
+
+std::exception_ptr ProcessLink::obituary(std::string hint, const State* running) const {
+  const auto& status = child_.status();
+  WorkerDied::Cause cause{.pid = pid(),
+                          .signal = status.signal,
+                          .exit_status = status.known && status.signal == 0 ? status.status : -1,
+                          .hint = std::move(hint)};
+  if (running != nullptr && running->entry != nullptr) cause.call = running->entry->name;
+  auto what = fmt::format("apalis: worker '{}' (pid {}) {}", options().name, pid(),
+                          how_it_ended(status));
+  if (!cause.call.empty()) what += " during " + cause.call;
+  if (!cause.hint.empty()) what += ": " + cause.hint;
+  return std::make_exception_ptr(WorkerDied(what, std::move(cause)));
+}
+
+/// The call in progress fails for what was done to it, the others for the death that it brought.
+void ProcessLink::fail_in_progress(Cause cause, State& state) noexcept {
+  auto why = death_;
+  try {
+    const auto name = state.entry != nullptr ? std::string{state.entry->name} : std::string{"close"};
+    if (cause == Cause::overdue)
+      why = std::make_exception_ptr(
+          TimedOut(fmt::format("apalis: {} ran longer than its timeout of {}, and its worker '{}' "
+                               "(pid {}) was killed",
+                               name, in_words(limit_), options().name, pid())));
+    if (cause == Cause::cancelled)
+      why = std::make_exception_ptr(
+          Cancelled(fmt::format("apalis: {} was cancelled by force while it ran, and its worker '{}' "
+                                "(pid {}) was killed",
+                                name, options().name, pid())));
+  } catch (...) {
+    why = std::current_exception();
+  }
+  if (cause == Cause::died) death_told_ |= !state.abandoned;
+  state.store_error(std::move(why));
+  (void)inbox_.pending.pop();
+  actor::finish(state);
+}
+
+/// A call that runs, or is about to: its worker ends with it.
+bool ProcessLink::end_by_force(State& state) {
+  if (state_in_progress() != &state) {
+    // The worker was stopped just before it began: nothing tells whether it would have.
+    state.store_cancelled();
+    state.set_phase(State::Phase::early);
+  }
+  bury(Cause::cancelled, "Token::cancel(force) ended its call");
+  return true;
+}
+
+/// Ends whatever there is, for good.
+void ProcessLink::dismiss(const char* why) noexcept {
+  if (life_ == Life::running) {
+    bury(Cause::dismissed, why);
+  } else if (life_ == Life::down) {
+    end(death_ != nullptr ? death_ : std::make_exception_ptr(Error(why)));
+  }
+}
+
+void ProcessLink::end(std::exception_ptr why) noexcept {
+  if (life_ == Life::ended) return;
+  if (life_ == Life::running) {
+    child_.kill();
+    if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+  }
+  life_ = Life::ended;
+  death_ = std::move(why);
+  fail_pending();
+  inbox_.journal = nullptr;
+  journal_.reset();
+  inbox_.forget_pieces();
+  source_.close();
+  wake_other_waiters();
+}
+
+void ProcessLink::fail_pending() noexcept {
+  while (State* state = inbox_.pending.pop()) {
+    if (state->phase() == State::Phase::pending) {
+      state->store_error(death_);
+      death_told_ |= !state->abandoned;
+    }
+    actor::finish(*state);
+  }
+}
+
+// --- Replacement ---------------------------------------------------------------------------------
+
+bool ProcessLink::may_replace(Cause cause) const noexcept {
+  if (journal_ == nullptr || !source_.has_next() || cause == Cause::dismissed) return false;
+  if (view_.control->orders.discard.load(std::memory_order_relaxed) != 0) return false;
+  return cause == Cause::retired || counts_.restarts < options().restart.max;
+}
+
+/// Sorts out what the dead worker was sent: what it did is forgotten, what it was doing fails or is
+/// tried again, the rest is to be sent to the next one. False if there is nothing for a next one.
+bool ProcessLink::salvage(Cause cause) noexcept {
+  const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
+  const auto finished = view_.control->calls.finished.load(std::memory_order_relaxed);
+  auto& journal = *journal_;
+  inbox_.failures.keep_count();
+  while (journal.front_is_sent() && begun != nothing_yet) {
+    const auto& entry = *journal.front();
+    if (entry.position != begun && channel::is_at_or_after(entry.position, begun)) break;
+    if (entry.state == nullptr) {
+      if (entry.position == begun && finished != begun) inbox_.failures.note_lost(death_);
+    } else if (entry.position == begun && cause == Cause::died && entry.state->retries > 0) {
+      --entry.state->retries;
+      entry.state->begun_before = true;
+      break;
+    } else {
+      // Without a reply, though a later one may have begun: then the worker broke the order.
+      fail_in_progress(entry.position == begun ? cause : Cause::died, *entry.state);
+    }
+    journal.pop_front();
+  }
+  journal.rewind();
+  drop_cancelled();
+  if (closing_ && journal.size() == 1 && journal.front()->request == Request::close) {
+    // The last worker's object is gone, one way or the other.
+    if (cause != Cause::retired) return false;
+    const std::byte none[State::inline_bytes]{};
+    State& errand = *inbox_.pending.pop();
+    static_cast<Errand&>(errand).failures = std::exchange(inbox_.failures, PostFailures{});
+    errand.store_small(actor::Reply::value, none, sizeof(std::uint64_t));
+    journal.pop_front();
+    actor::finish(errand);
+    return false;
+  }
+  try {
+    inbox_.restart();
+  } catch (...) {
+    death_ = std::current_exception();  // no memory for the next worker's replies
+    return false;
+  }
+  sender_.restart();
+  begin_control();
+  return true;
+}
+
+/// What was cancelled in the lane had only its reply to come.
+void ProcessLink::drop_cancelled() noexcept {
+  journal_->drop_cancelled();
+  actor::PendingQueue rest;
+  while (State* state = inbox_.pending.pop()) {
+    if (state->phase() == State::Phase::early) {
+      actor::finish(*state);
+    } else {
+      rest.push(*state);
+    }
+  }
+  inbox_.pending = rest;
+}
+
+/// The first replacement comes at once, each further one in a row after twice the pause.
+void ProcessLink::schedule(Cause cause) noexcept {
+  const auto now = Clock::now();
+  next_start_ = now;
+  if (cause == Cause::retired) {
+    ++counts_.retired;
+  } else {
+    ++counts_.restarts;
+    const auto& policy = options().restart;
+    if (now - started_ >= policy.max_backoff) backoff_ = milliseconds{0};
+    next_start_ = now + backoff_;
+    backoff_ = std::min(backoff_.count() == 0 ? policy.backoff : 2 * backoff_, policy.max_backoff);
+  }
+  if (next_start_ <= now) replace();
+}
+
+void ProcessLink::replace() noexcept {
+  try {
+    welcome(source_.next(counts_.restarts + counts_.retired));
+    spawn_failures_ = 0;
+  } catch (const SystemError&) {
+    // Short of processes or memory, which may pass.
+    if (++spawn_failures_ >= most_spawn_failures || !source_.has_next())
+      return end(std::current_exception());
+    next_start_ = Clock::now() + std::max(options().restart.backoff, milliseconds{1});
+    return;
+  } catch (...) {
+    return end(std::current_exception());
+  }
+  reach(Point::parent_replaced);
+  send_journal();
+}
+
+// --- What is told --------------------------------------------------------------------------------
+
+void ProcessLink::note_exit(Cause cause, bool replaced) noexcept {
+  if (!replaced && !options().on_worker_exit) return;
+  try {
+    const auto& status = child_.status();
+    exits_.push_back({.name = options().name,
+                      .pid = pid(),
+                      .known = status.known,
+                      .status = status.status,
+                      .signal = status.signal,
+                      .expected = cause == Cause::retired || cause == Cause::dismissed ||
+                                  death_ == nullptr,
+                      .replaced = replaced,
+                      .error = death_});
+  } catch (...) {  // no memory: its calls tell of its end
+  }
+}
+
+void ProcessLink::tell(const WorkerExit& exit) const noexcept {
+  if (exit.replaced && exit.error != nullptr)
+    sys::log(LogLevel::info, actor::describe(exit.error) + "; another one takes its place");
+  if (options().on_worker_exit) options().on_worker_exit(exit);
+}
+
+}  // namespace apalis::detail::backend

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <apalis/detail/actor/current_call.hpp>
+#include <apalis/detail/actor/nursery.hpp>
+#include <apalis/detail/actor/worker.hpp>
+#include <apalis/detail/process/launcher.hpp>
+#include <apalis/detail/wire/reader.hpp>
+#include <optional>
+#include <string>
+
+namespace apalis::detail::actor {
+namespace {
+
+/// Makes an object by a recipe that came in a message.
+class RecipeMaker final : public Maker {
+ public:
+  RecipeMaker(const SpawnOrder& order, std::span<const std::byte> arguments)
+      : Maker(reinterpret_cast<void (*)(void*) noexcept>(order.destroy)),
+        make_(reinterpret_cast<void* (*)(wire::Reader&)>(order.make)) {
+    arguments_.append(arguments.data(), arguments.size());
+  }
+
+  void* make() override {
+    wire::Reader reader{arguments_.bytes()};
+    return make_(reader);
+  }
+
+ private:
+  void* (*make_)(wire::Reader&);
+  wire::Buffer arguments_;  // a copy: the message lies where the worker can't look
+};
+
+}  // namespace
+
+std::int32_t Nursery::spawn(const SpawnOrder& order, std::string_view title,
+                            std::span<const std::byte> arguments) {
+  std::optional<RecipeMaker> by_recipe;
+  if (maker_ == nullptr) by_recipe.emplace(order, arguments);
+  std::function<void()> on_start;
+  if (order.on_start != 0) on_start = reinterpret_cast<void (*)()>(order.on_start);
+  Worker worker{region_,
+                {.slice = order.slice,
+                 .max_calls = order.max_calls,
+                 .generation = order.generation,
+                 .on_start = on_start ? &on_start : on_start_},
+                by_recipe ? static_cast<Maker&>(*by_recipe) : *maker_};
+  return process::launch_sibling({.title = std::string{title}, .cpu = {}}, worker,
+                                 current_call.control->spawned.pid);
+}
+
+}  // namespace apalis::detail::actor
