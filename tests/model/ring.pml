@@ -32,12 +32,13 @@
 #ifdef REPLIES
 #define UNITS 2
 #define LANES 2
-#define MESSAGES 6
+#define DEPTH 2
+#define MESSAGES 5
 #else
 #define UNITS 4
 #define LANES 1
 #ifndef MESSAGES
-#define MESSAGES 4
+#define MESSAGES 3  // 4 take eight times as long
 #endif
 #endif
 #define LINES 4  // of the arena
@@ -57,7 +58,11 @@
 
 // A head: stamp, kind, mark, and in the second unit of a pair some of the data.
 #define STAMP(position) (((position) + 1) & MODULO)
+#ifdef NO_LAPS
+#define IS_AT(head, position) ((head) != 0)
+#else
 #define IS_AT(head, position) (((head) & MODULO) == STAMP(position))
+#endif
 #define KIND(head) (((head) >> 4) & 3)
 #define MARK 64
 #define SINGLE 0
@@ -66,6 +71,22 @@
 #define SKIP 3
 
 #include "memory.pml"
+
+#ifdef ONE_TOO_MANY
+#define ROOM (UNITS + 1)
+#else
+#define ROOM UNITS
+#endif
+#ifdef ARENA_UNCHECKED
+#define LINE_ROOM MODULO
+#else
+#define LINE_ROOM LINES
+#endif
+#ifdef RARE_REPORTS
+#define REPORT_AFTER UNITS
+#else
+#define REPORT_AFTER (UNITS / 2)
+#endif
 
 #ifdef RELAXED_PUBLISH
 #define PUBLISH RELAXED
@@ -108,16 +129,16 @@ inline try_send(core, lane, kind, size, content) {
   units = (kind == PAIR -> 2 + next_[lane] % 2 : 1);
   if
   :: ((limit_[lane] - next_[lane]) & MODULO) >= units &&
-     ((limit_[lane] - next_[lane]) & MODULO) <= UNITS
+     ((limit_[lane] - next_[lane]) & MODULO) <= ROOM
   :: else ->
      // make_room()
      if
-     :: ((next_[lane] + units - freed_[lane]) & MODULO) > UNITS -> look_at_progress(core, lane)
+     :: ((next_[lane] + units - freed_[lane]) & MODULO) > ROOM -> look_at_progress(core, lane)
      :: else
      fi;
      if
-     :: ((next_[lane] + units - freed_[lane]) & MODULO) > UNITS -> ok = false
-     :: else -> limit_[lane] = (freed_[lane] + UNITS) & MODULO
+     :: ((next_[lane] + units - freed_[lane]) & MODULO) > ROOM -> ok = false
+     :: else -> limit_[lane] = (freed_[lane] + ROOM) & MODULO
      fi
   fi;
   if
@@ -125,12 +146,12 @@ inline try_send(core, lane, kind, size, content) {
      // reserve_bytes()
      skipped = (lines_[lane] % LINES + size > LINES -> LINES - lines_[lane] % LINES : 0);
      if
-     :: ((lines_[lane] + skipped + size - lines_freed_[lane]) & MODULO) > LINES ->
+     :: ((lines_[lane] + skipped + size - lines_freed_[lane]) & MODULO) > LINE_ROOM ->
         look_at_progress(core, lane)
      :: else
      fi;
      if
-     :: ((lines_[lane] + skipped + size - lines_freed_[lane]) & MODULO) > LINES -> ok = false
+     :: ((lines_[lane] + skipped + size - lines_freed_[lane]) & MODULO) > LINE_ROOM -> ok = false
      :: else -> lines_[lane] = (lines_[lane] + skipped) & MODULO
      fi;
      skipped = 0
@@ -221,7 +242,7 @@ inline release(core, other, lane) {
   :: else
   fi;
   if
-  :: ((at_[lane] - reported_[lane]) & MODULO) >= UNITS / 2 ||
+  :: ((at_[lane] - reported_[lane]) & MODULO) >= REPORT_AFTER ||
      ((lines_taken_[lane] - lines_reported_[lane]) & MODULO) >= LINES / 2 ->
      report(core, lane);
 #ifndef NO_RING_AT_RELEASE
@@ -282,14 +303,12 @@ proctype Parent() {
         :: else
         fi;
         // wait_for_room()
-#ifdef REPLIES
-#ifndef REPLIES_LEFT
+#if defined(REPLIES) && !defined(REPLIES_LEFT)
         take_replies();
-#endif
 #endif
         announce(PARENT);
         has_progress(PARENT, REQUESTS);
-#ifdef REPLIES
+#if defined(REPLIES) && !defined(REPLIES_LEFT)
         if
         :: !ok -> has_message(PARENT, ANSWERS)
         :: else
