@@ -53,7 +53,7 @@ missing_() {
       pkg-config) command -v pkg-config >/dev/null || command -v pkgconf >/dev/null || echo "$name" ;;
       clang) command -v clang++-16 >/dev/null || echo "$name" ;;
       clang-tidy) command -v clang-tidy-16 >/dev/null || echo "$name" ;;
-      cmake | gcovr) command -v "$name" >/dev/null || echo "$name" ;;
+      cmake | gcovr | spin) command -v "$name" >/dev/null || echo "$name" ;;
       cereal) header='<cereal/cereal.hpp>' ;;
       boost) header='<boost/pfr.hpp>' ;;
       fmt) header='<fmt/format.h>' ;;
@@ -135,7 +135,7 @@ packages_elsewhere_() {
   cat >&2 <<'EOT'
 The packages, by distribution:
   Debian 12            g++ cmake ninja-build pkg-config libcereal-dev libboost1.81-dev libfmt-dev
-                       catch2 libcli11-dev nlohmann-json3-dev
+                       catch2 spin libcli11-dev nlohmann-json3-dev
   Debian 13, Ubuntu 24.04 and later
                        the same with libboost-dev
   Fedora               gcc-c++ cmake ninja-build pkgconf-pkg-config cereal-devel boost-devel
@@ -145,7 +145,8 @@ The packages, by distribution:
                        fmt-devel Catch2-devel cli11-devel nlohmann_json-devel
   Alpine               bash g++ linux-headers cmake samurai pkgconf cereal boost-dev fmt-dev catch2-3
                        cli11 nlohmann-json
-The last two of each list are for ./scripts/bench only. Only Debian 12 is tried regularly. Where a
+The last two of each list are for ./scripts/bench only. Only Debian and Ubuntu are known to have spin
+(elsewhere: https://spinroot.com); without it the tests leave out the checking of the models. Only Debian 12 is tried regularly. Where a
 dependency lies elsewhere, say so by CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
 EOT
 }
@@ -197,6 +198,20 @@ ensure() {
     die "there is no C++ compiler or no cmake, and APALIS_NO_INSTALL forbids to install them."
   fi
   check_versions_
+}
+
+# want DEPENDENCY CONSEQUENCE: the same for what can be done without. Where it can't be had, says so
+# and goes on.
+want() {
+  local package
+  [ -n "$(missing_ "$1")" ] || return 0
+  if [ "${APALIS_NO_INSTALL:-0}" = 0 ] && command -v apt-get >/dev/null; then
+    package=$(debian_packages_ "$1")
+    say "missing: $1; installing $package"
+    install_ "$package" || { apt_ update && install_ "$package"; } || true
+    [ -n "$(missing_ "$1")" ] || return 0
+  fi
+  say "there is no $1 here: $2"
 }
 
 # --- Building -------------------------------------------------------------------------------------
