@@ -5,7 +5,7 @@
 //
 //   struct Counter { int total = 0; int add(int x) { return total += x; } };
 //
-//   apalis::Handler<Counter> h;                               // forks; Counter{} lives in the child
+//   apalis::Handler<Counter> h;                               // forks; the child has Counter{}
 //   apalis::Token<int> t = h.call(&Counter::add, 5);          // at once
 //   int five = t.get();                                       // waits
 //   h.post(&Counter::add, 1);                                 // no reply

@@ -25,7 +25,8 @@
 /// How long a test waits for what must happen before it calls it a failure.
 inline constexpr int patience_ms = 40'000;
 
-// A sanitizer's runtime needs address space, descriptors and an allocator that may fail as it likes.
+// A sanitizer's runtime needs address space, descriptors and an allocator that may fail as it
+// likes.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool under_sanitizer = true;
 #elif defined(__has_feature)

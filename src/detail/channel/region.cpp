@@ -24,12 +24,14 @@ constinit sys::PerProcess<Holder> current;
 
 Region& Region::of_this_process(const sys::ForkLock& /*held*/) {
   auto& region = current.get().region;
-  // Where addresses or file sizes are limited (ulimit -v, -f), a smaller reservation still serves fewer handlers.
+  // Where addresses or file sizes are limited (ulimit -v, -f), a smaller reservation still serves
+  // fewer handlers.
   for (std::size_t slices = most_slices; !region; slices /= 4) {
     try {
       region.emplace(slices);
     } catch (const SystemError& e) {
-      if (slices <= fewest_slices || (e.code() != ENOMEM && e.code() != EINVAL && e.code() != EFBIG)) throw;
+      const bool too_large = e.code() == ENOMEM || e.code() == EINVAL || e.code() == EFBIG;
+      if (slices <= fewest_slices || !too_large) throw;
     }
   }
   return *region;

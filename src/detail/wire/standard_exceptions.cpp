@@ -108,8 +108,8 @@ struct RegexErrorCodec {
     return true;
   }
   static std::regex_error decode(Reader& payload, const std::string&) {
-    // As an int until it is known to be one of the enumerators: no other value may be loaded as one,
-    // and the constructor looks the code's message up.
+    // As an int until it is known to be one of the enumerators: no other value may be loaded as
+    // one, and the constructor looks the code's message up.
     const int code = wire::decode<int>(payload);
     if (code < std::regex_constants::error_collate || code > std::regex_constants::error_stack)
       throw Malformed("malformed exception: it names a regex error that does not exist");

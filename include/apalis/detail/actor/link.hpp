@@ -101,8 +101,8 @@ class Link {
   [[nodiscard]] virtual bool alive() = 0;
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
 
-  /// For one thread that waits for calls on several links: the bell to sleep on; null if every call is
-  /// settled already. To be ended by end_sleep().
+  /// For one thread that waits for calls on several links: the bell to sleep on; null if every call
+  /// is settled already. To be ended by end_sleep().
   virtual const channel::Doorbell* begin_sleep() noexcept = 0;
   virtual void end_sleep() noexcept = 0;
 
