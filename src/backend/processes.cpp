@@ -15,7 +15,6 @@ namespace apalis::detail::backend {
 namespace {
 
 using actor::Clock;
-using actor::describe;
 using actor::no_deadline;
 using actor::Errand;
 using actor::Worker;
