@@ -12,7 +12,7 @@
 namespace apalis::detail::channel {
 namespace {
 
-constexpr std::size_t most_slices = 64 * 1024;  // 64 GiB of addresses, no memory
+constexpr std::size_t most_slices = std::size_t{64} * 1024;  // 64 GiB of addresses, no memory
 constexpr std::size_t fewest_slices = 16;
 
 struct Holder {
@@ -39,7 +39,6 @@ Region& Region::of_this_process(const sys::ForkLock& /*held*/) {
 
 Region::Region(std::size_t slices)
     : memory_("apalis", header_bytes + slices * slice_bytes),
-      header_(nullptr),
       slices_(slices),
       cores_(sys::usable_cores()),
       breath_(measure_breath()),
@@ -59,7 +58,7 @@ std::uint32_t Region::acquire(const sys::ForkLock& /*held*/) {
     memory_.back(offset, control_bytes + page);  // control and first requests
     memory_.back(offset + control_bytes + ring_bytes, page);
   } else {
-    memory_.back(offset, control_bytes + 2 * ring_bytes + 2 * arena_bytes);
+    memory_.back(offset, control_bytes + 2 * ring_bytes + std::size_t{2} * arena_bytes);
   }
   if (free_.empty()) {
     ++fresh_;

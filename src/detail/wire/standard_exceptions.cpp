@@ -34,9 +34,9 @@ struct MessageCodec {
 bool encode_code(Buffer& buffer, const std::error_code& code) {
   const std::error_category* const known[] = {&std::generic_category(), &std::system_category(),
                                               &std::iostream_category(), &std::future_category()};
-  for (std::uint8_t i = 0; i < std::size(known); ++i) {
+  for (std::size_t i = 0; i < std::size(known); ++i) {
     if (code.category() == *known[i]) {
-      wire::encode(buffer, i);
+      wire::encode(buffer, static_cast<std::uint8_t>(i));
       wire::encode(buffer, code.value());
       return true;
     }

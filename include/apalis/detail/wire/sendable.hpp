@@ -113,7 +113,7 @@ template <Loaded loaded, class List>
 inline constexpr bool are_sendable_elements = false;
 template <Loaded loaded, class... T>
 inline constexpr bool are_sendable_elements<loaded, TypeList<T...>> =
-    (is_sendable_element<T, loaded>() && ...);
+    (is_sendable_element<T, loaded>() && ...);  // NOLINT(misc-redundant-expression): of one type
 
 template <class T>
 consteval bool is_sendable() {
