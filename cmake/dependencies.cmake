@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSL-1.0
 #
-# What apalis needs. Included by the build and, installed as apalis-dependencies.cmake, by
+# What apalis and its users need. Included by the build and, installed as apalis-dependencies.cmake, by
 # apalis-config.cmake, so that both look in the same way. Targets that exist already are taken as
 # they are: a parent project may bring any of them. What is missing is told in
 # apalis_missing_dependencies, one sentence each; the includer decides what that means.
 
 set(apalis_missing_dependencies "")
 
-# Not every distribution ships a package file for cereal or Boost, so the headers alone will do.
+# Not every distribution ships a package file for libraries of headers: the headers alone will do.
 function(apalis_headers_target package target header)
   if(TARGET ${target})
     return()
@@ -35,18 +35,6 @@ endif()
 if(NOT TARGET cereal::cereal)
   string(APPEND apalis_missing_dependencies
          "\n  cereal: install it (Debian: libcereal-dev) or set cereal_ROOT to its prefix.")
-endif()
-
-# Headers only: Boost.Interprocess in our sources. 1.75 (the first with pfr.hpp, by which it is known)
-# is the oldest that is tested.
-if(NOT TARGET Boost::headers)
-  find_package(Boost 1.75 CONFIG QUIET)
-  apalis_headers_target(Boost Boost::headers boost/pfr.hpp)
-endif()
-if(NOT TARGET Boost::headers)
-  string(APPEND apalis_missing_dependencies
-         "\n  Boost's headers, 1.75 or later: install them (Debian 12: libboost1.81-dev, later:"
-         " libboost-dev) or set Boost_ROOT to their prefix.")
 endif()
 
 if(NOT TARGET fmt::fmt)

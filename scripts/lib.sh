@@ -55,7 +55,7 @@ missing_() {
       clang-tidy) command -v clang-tidy-16 >/dev/null || echo "$name" ;;
       cmake | gcovr | spin) command -v "$name" >/dev/null || echo "$name" ;;
       cereal) header='<cereal/cereal.hpp>' ;;
-      boost) header='<boost/pfr.hpp>' ;;
+      boost) header='<boost/interprocess/mapped_region.hpp>' ;;
       fmt) header='<fmt/format.h>' ;;
       catch2) header='<catch2/catch_all.hpp>|<catch2/catch.hpp>' ;;
       cli11) header='<CLI/CLI.hpp>' ;;
@@ -102,17 +102,6 @@ PROBE
 
 # --- What is installed ----------------------------------------------------------------------------
 
-# Debian's default Boost became recent enough after version 12.
-debian_boost_() {
-  local candidate
-  candidate=$(apt-cache policy libboost-dev 2>/dev/null | awk '/Candidate:/ { print $2 }')
-  if [ -n "$candidate" ] && dpkg --compare-versions "$candidate" ge 1.75; then
-    echo libboost-dev
-  else
-    echo libboost1.81-dev
-  fi
-}
-
 debian_packages_() {
   local name
   for name in "$@"; do
@@ -120,7 +109,7 @@ debian_packages_() {
       compiler) echo g++ ;;
       make-tool) echo ninja-build ;;
       cereal) echo libcereal-dev ;;
-      boost) debian_boost_ ;;
+      boost) echo libboost-dev ;;
       fmt) echo libfmt-dev ;;
       cli11) echo libcli11-dev ;;
       json) echo nlohmann-json3-dev ;;
@@ -134,10 +123,9 @@ debian_packages_() {
 packages_elsewhere_() {
   cat >&2 <<'EOT'
 The packages, by distribution:
-  Debian 12            g++ cmake ninja-build pkg-config libcereal-dev libboost1.81-dev libfmt-dev
+  Debian 12, Ubuntu 24.04 and later
+                       g++ cmake ninja-build pkg-config libcereal-dev libboost-dev libfmt-dev
                        catch2 spin libcli11-dev nlohmann-json3-dev
-  Debian 13, Ubuntu 24.04 and later
-                       the same with libboost-dev
   Fedora               gcc-c++ cmake ninja-build pkgconf-pkg-config cereal-devel boost-devel
                        fmt-devel catch-devel cli11-devel json-devel
   Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 cli11 nlohmann-json

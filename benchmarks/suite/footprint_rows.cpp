@@ -46,7 +46,8 @@ Row pss_row(std::string name, std::string what, int children) {
 std::vector<Row> footprint_rows() {
   return {
       pss_row("pss_child", "memory of a child: proportional share, mean of 100 live ones", 100),
-      pss_row("pss_only_child", "the same of an only child, which bears half of all shared pages", 1),
+      pss_row("pss_only_child", "the same of an only child, which bears half of all shared pages",
+              1),
       {.name = "idle_cpu",
        .what = "CPU time of 100 idle handlers and their parent in 2 s",
        .reference = "one core",

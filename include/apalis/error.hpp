@@ -107,7 +107,8 @@ class BatchError : public Error {
   template <class R>
   [[nodiscard]] const std::vector<Outcome<R>>& outcomes() const {
     if (*type_ != typeid(R))
-      throw std::invalid_argument("BatchError::outcomes<R>: R is not the result type of this batch");
+      throw std::invalid_argument(
+          "BatchError::outcomes<R>: R is not the result type of this batch");
     return *static_cast<const std::vector<Outcome<R>>*>(outcomes_.get());
   }
 
@@ -133,7 +134,8 @@ class RemoteError {
     pid_t worker_pid = 0;
     std::string where;  ///< the call that threw it, empty if unknown
   };
-  explicit RemoteError(Origin origin) : origin_(std::make_shared<const Origin>(std::move(origin))) {}
+  explicit RemoteError(Origin origin)
+      : origin_(std::make_shared<const Origin>(std::move(origin))) {}
   RemoteError(const RemoteError&) noexcept = default;
   RemoteError& operator=(const RemoteError&) noexcept = default;
   virtual ~RemoteError() = default;

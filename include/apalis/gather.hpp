@@ -111,6 +111,7 @@ struct WaitResult {
 template <detail::TokenContainer C>
 [[nodiscard]] WaitResult wait(C&& tokens, WaitOptions options = {}) {
   std::vector<detail::actor::State*> states;
+  states.reserve(static_cast<std::size_t>(std::distance(std::begin(tokens), std::end(tokens))));
   for (auto& token : tokens) states.push_back(detail::actor::TokenAccess::state(token));
   auto deadline = detail::actor::no_deadline;
   if (options.timeout) deadline = detail::actor::deadline_after(*options.timeout);

@@ -5,7 +5,7 @@
 //
 //   struct Counter { int total = 0; int add(int x) { return total += x; } };
 //
-//   apalis::Handler<Counter> h;                               // forks; Counter{} lives in the child
+//   apalis::Handler<Counter> h;                               // forks; the child has Counter{}
 //   apalis::Token<int> t = h.call(&Counter::add, 5);          // at once
 //   int five = t.get();                                       // waits
 //   h.post(&Counter::add, 1);                                 // no reply
@@ -87,12 +87,13 @@ class Handler {
   /// This very object, carried by the fork; the parent's instance ends right after it.
   template <class T>
     requires std::same_as<std::remove_cvref_t<T>, A>
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): never for T = Handler, see requires
   explicit(false) Handler(T&& object) : Handler(Options{}, carry, std::forward<T>(object)) {}
 
   template <class T>
     requires std::constructible_from<A, T>
   Handler(Options options, carry_t, T&& object) {
-    detail::actor::CarryMaker<A> maker{std::forward<T>(object)};
+    detail::actor::CarryMaker<A> maker{std::make_unique<A>(std::forward<T>(object))};
     open(std::move(options), maker);
   }
 

@@ -11,7 +11,6 @@
 
 #include "backends.hpp"
 
-using apalis::Handler;
 using apalis::Token;
 using namespace conformance;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Values of the standard library's types, to the worker and back.
 #include <array>
+#include <bit>
 #include <cereal/types/bitset.hpp>
 #include <cereal/types/queue.hpp>
 #include <cereal/types/unordered_set.hpp>
@@ -8,7 +9,6 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <limits>
 #include <list>
@@ -84,7 +84,7 @@ TEST_CASE("special floating-point values keep their bits", "[values]") {
        {-0.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN(),
         std::numeric_limits<double>::denorm_min()}) {
     const double back = echo(h, value);
-    CHECK(std::memcmp(&back, &value, sizeof value) == 0);
+    CHECK(std::bit_cast<std::uint64_t>(back) == std::bit_cast<std::uint64_t>(value));
   }
 }
 

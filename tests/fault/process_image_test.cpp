@@ -39,7 +39,8 @@ std::string comm_of(pid_t pid) {
 
 // The command line as ps shows it: the first argument.
 std::string title_of(pid_t pid) {
-  return read_file("/proc/" + std::to_string(pid) + "/cmdline").c_str();
+  const std::string all = read_file("/proc/" + std::to_string(pid) + "/cmdline");
+  return all.substr(0, all.find('\0'));
 }
 
 struct Printer {

@@ -249,7 +249,7 @@ TEST_CASE("no descriptor left is a SystemError or does without", "[refusals]") {
       const int lowest_free = ::dup(0);
       expect(lowest_free >= 0, "dup");
       ::close(lowest_free);
-      limit.rlim_cur = static_cast<rlim_t>(lowest_free + spare);
+      limit.rlim_cur = static_cast<rlim_t>(lowest_free) + static_cast<rlim_t>(spare);
       expect(::setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
       for (int attempt = 0; attempt < 3; ++attempt) {
         const bool refused = refused_properly(EMFILE);

@@ -65,7 +65,8 @@ int main(int argc, char** argv) {
 #if APALIS_TEST_CATCH == 2
   // As version 3 does: a name that matches no case is a failure, not a success of nothing.
   auto& config = session.configData();
-  config.warnings = static_cast<Catch::WarnAbout::What>(config.warnings | Catch::WarnAbout::NoTests);
+  config.warnings =
+      static_cast<Catch::WarnAbout::What>(config.warnings | Catch::WarnAbout::NoTests);
 #endif
   const int result = session.run();
   if (leaking_cases == 0) return result;

@@ -12,7 +12,7 @@
 namespace apalis::detail::channel {
 namespace {
 
-constexpr std::size_t most_slices = 64 * 1024;  // 64 GiB of addresses, no memory
+constexpr std::size_t most_slices = std::size_t{64} * 1024;  // 64 GiB of addresses, no memory
 constexpr std::size_t fewest_slices = 16;
 
 struct Holder {
@@ -24,12 +24,14 @@ constinit sys::PerProcess<Holder> current;
 
 Region& Region::of_this_process(const sys::ForkLock& /*held*/) {
   auto& region = current.get().region;
-  // Where addresses or file sizes are limited (ulimit -v, -f), a smaller reservation still serves fewer handlers.
+  // Where addresses or file sizes are limited (ulimit -v, -f), a smaller reservation still serves
+  // fewer handlers.
   for (std::size_t slices = most_slices; !region; slices /= 4) {
     try {
       region.emplace(slices);
     } catch (const SystemError& e) {
-      if (slices <= fewest_slices || (e.code() != ENOMEM && e.code() != EINVAL && e.code() != EFBIG)) throw;
+      const bool too_large = e.code() == ENOMEM || e.code() == EINVAL || e.code() == EFBIG;
+      if (slices <= fewest_slices || !too_large) throw;
     }
   }
   return *region;
@@ -37,7 +39,6 @@ Region& Region::of_this_process(const sys::ForkLock& /*held*/) {
 
 Region::Region(std::size_t slices)
     : memory_("apalis", header_bytes + slices * slice_bytes),
-      header_(nullptr),
       slices_(slices),
       cores_(sys::usable_cores()),
       breath_(measure_breath()),
@@ -57,7 +58,7 @@ std::uint32_t Region::acquire(const sys::ForkLock& /*held*/) {
     memory_.back(offset, control_bytes + page);  // control and first requests
     memory_.back(offset + control_bytes + ring_bytes, page);
   } else {
-    memory_.back(offset, control_bytes + 2 * ring_bytes + 2 * arena_bytes);
+    memory_.back(offset, control_bytes + 2 * ring_bytes + std::size_t{2} * arena_bytes);
   }
   if (free_.empty()) {
     ++fresh_;

@@ -141,20 +141,13 @@ void send_signal(pid_t pid, const Fd& pidfd, int signal) noexcept {
 
 void exit_now(int status) noexcept { ::_exit(status); }
 
-const char* signal_name(int signal) noexcept {
-  static constexpr struct {
-    int number;
-    const char* name;
-  } names[] = {
-      {SIGABRT, "SIGABRT"}, {SIGALRM, "SIGALRM"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},
-      {SIGHUP, "SIGHUP"},   {SIGILL, "SIGILL"},   {SIGINT, "SIGINT"},   {SIGKILL, "SIGKILL"},
-      {SIGPIPE, "SIGPIPE"}, {SIGQUIT, "SIGQUIT"}, {SIGSEGV, "SIGSEGV"}, {SIGSYS, "SIGSYS"},
-      {SIGTERM, "SIGTERM"}, {SIGTRAP, "SIGTRAP"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"},
-      {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"},
-  };
-  for (const auto& entry : names)
-    if (entry.number == signal) return entry.name;
-  return "a signal";
+std::string signal_name(int signal) {
+  // The first and the last real-time signal are the C library's to tell, and so no constants.
+  if (signal == SIGRTMIN) return "SIGRTMIN";
+  if (signal > SIGRTMIN && signal <= SIGRTMAX)
+    return "SIGRTMIN+" + std::to_string(signal - SIGRTMIN);
+  if (const char* const name = ::sigabbrev_np(signal)) return std::string{"SIG"} + name;
+  return "signal " + std::to_string(signal);
 }
 
 }  // namespace apalis::detail::sys

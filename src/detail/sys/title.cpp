@@ -61,7 +61,8 @@ void set_title(std::string_view title) noexcept {
   // above is all there is.
   // It must be anonymous memory, for only such the kernel reads out to others.
   const auto length = title.size();
-  auto* const text = static_cast<char*>(std::malloc(length + 1));  // for the life of the process
+  // NOLINTNEXTLINE(cppcoreguidelines-no-malloc): for the life of the process
+  auto* const text = static_cast<char*>(std::malloc(length + 1));
   if (text == nullptr) return;
   std::copy_n(title.data(), length, text);
   text[length] = '\0';

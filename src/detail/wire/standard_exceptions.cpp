@@ -34,9 +34,9 @@ struct MessageCodec {
 bool encode_code(Buffer& buffer, const std::error_code& code) {
   const std::error_category* const known[] = {&std::generic_category(), &std::system_category(),
                                               &std::iostream_category(), &std::future_category()};
-  for (std::uint8_t i = 0; i < std::size(known); ++i) {
+  for (std::size_t i = 0; i < std::size(known); ++i) {
     if (code.category() == *known[i]) {
-      wire::encode(buffer, i);
+      wire::encode(buffer, static_cast<std::uint8_t>(i));
       wire::encode(buffer, code.value());
       return true;
     }
@@ -108,8 +108,8 @@ struct RegexErrorCodec {
     return true;
   }
   static std::regex_error decode(Reader& payload, const std::string&) {
-    // As an int until it is known to be one of the enumerators: no other value may be loaded as one,
-    // and the constructor looks the code's message up.
+    // As an int until it is known to be one of the enumerators: no other value may be loaded as
+    // one, and the constructor looks the code's message up.
     const int code = wire::decode<int>(payload);
     if (code < std::regex_constants::error_collate || code > std::regex_constants::error_stack)
       throw Malformed("malformed exception: it names a regex error that does not exist");

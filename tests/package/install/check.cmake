@@ -42,6 +42,14 @@ foreach(text IN LISTS texts)
   endforeach()
 endforeach()
 
+# Only our sources include Boost: what is installed does without.
+foreach(text IN LISTS texts)
+  file(READ "${text}" content)
+  if(content MATCHES "Boost::|find_package\\(Boost|[<\"]boost/")
+    message(FATAL_ERROR "${text} needs Boost: whoever uses apalis would have to have it.")
+  endif()
+endforeach()
+
 file(GLOB_RECURSE strays RELATIVE "${PREFIX}" "${PREFIX}/*")
 list(FILTER strays EXCLUDE REGEX "apalis|doc/")
 if(strays)

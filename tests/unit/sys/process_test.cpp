@@ -238,9 +238,29 @@ TEST_CASE("exit_now skips exit handlers and unwritten output", "[process]") {
 }
 
 TEST_CASE("signals have names", "[process]") {
-  CHECK(sys::signal_name(SIGSEGV) == std::string{"SIGSEGV"});
-  CHECK(sys::signal_name(SIGKILL) == std::string{"SIGKILL"});
-  CHECK(sys::signal_name(SIGABRT) == std::string{"SIGABRT"});
-  CHECK(sys::signal_name(SIGBUS) == std::string{"SIGBUS"});
-  CHECK(sys::signal_name(77) != std::string{});
+  CHECK(sys::signal_name(SIGSEGV) == "SIGSEGV");
+  CHECK(sys::signal_name(SIGKILL) == "SIGKILL");
+  CHECK(sys::signal_name(SIGABRT) == "SIGABRT");
+  CHECK(sys::signal_name(SIGBUS) == "SIGBUS");
+  CHECK(sys::signal_name(SIGWINCH) == "SIGWINCH");
+  CHECK(sys::signal_name(SIGRTMIN) == "SIGRTMIN");
+  CHECK(sys::signal_name(SIGRTMIN + 2) == "SIGRTMIN+2");
+  CHECK(sys::signal_name(SIGRTMAX) ==
+        "SIGRTMIN+" + std::to_string(SIGRTMAX - SIGRTMIN));
+}
+
+TEST_CASE("every standard signal has a name", "[process]") {
+  for (int signal = 1; signal < 32; ++signal) {
+    CAPTURE(signal);
+    CHECK(sys::signal_name(signal).substr(0, 3) == "SIG");
+  }
+}
+
+TEST_CASE("what is no signal is called by its number", "[process]") {
+  CHECK(sys::signal_name(77) == "signal 77");
+  CHECK(sys::signal_name(0) == "signal 0");
+  CHECK(sys::signal_name(-1) == "signal -1");
+  CHECK(sys::signal_name(SIGRTMAX + 1) == "signal " + std::to_string(SIGRTMAX + 1));
+  // The C library keeps these to itself.
+  CHECK(sys::signal_name(SIGRTMIN - 1) == "signal " + std::to_string(SIGRTMIN - 1));
 }

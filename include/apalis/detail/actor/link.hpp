@@ -120,8 +120,8 @@ class Link {
   };
   [[nodiscard]] virtual Counts counts() = 0;
 
-  /// For one thread that waits for calls on several links: the bell to sleep on; null if every call is
-  /// settled already. To be ended by end_sleep().
+  /// For one thread that waits for calls on several links: the bell to sleep on; null if every call
+  /// is settled already. To be ended by end_sleep().
   virtual const channel::Doorbell* begin_sleep() noexcept = 0;
   virtual void end_sleep() noexcept = 0;
 

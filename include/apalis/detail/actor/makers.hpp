@@ -73,10 +73,8 @@ class InPlaceMaker final : public Maker {
 template <class A>
 class CarryMaker final : public Maker {
  public:
-  template <class T>
-  explicit CarryMaker(T&& object)
-      : Maker([](void* o) noexcept { delete static_cast<A*>(o); }),
-        object_(std::make_unique<A>(std::forward<T>(object))) {}
+  explicit CarryMaker(std::unique_ptr<A> object)
+      : Maker([](void* o) noexcept { delete static_cast<A*>(o); }), object_(std::move(object)) {}
 
   void* make() override { return object_.release(); }
 

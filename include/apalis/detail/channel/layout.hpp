@@ -136,7 +136,7 @@ inline constexpr std::size_t ring_bytes = lane_units * sizeof(Unit);
 inline constexpr std::uint32_t block_limit = arena_bytes / 4;  // larger messages go in pieces
 inline constexpr std::size_t control_bytes = 4096;
 inline constexpr std::size_t slice_bytes = std::size_t{1} << 20;
-static_assert(control_bytes + 2 * ring_bytes + 2 * arena_bytes <= slice_bytes);
+static_assert(control_bytes + 2 * ring_bytes + std::size_t{2} * arena_bytes <= slice_bytes);
 
 /// The first page of the region, shared by all its processes. It carries hints only: whatever a
 /// child writes here can cost time, never correctness.

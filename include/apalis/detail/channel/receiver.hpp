@@ -54,6 +54,8 @@ class Receiver {
         prefetch_to_read(&lane_.unit(position + units_ahead));
         next_.store(position + 1, std::memory_order_relaxed);
       } else if (head.kind() == Kind::skip) {
+        // Only before a pair, which begins a cache line: so there is never more than one.
+        if (position % 2 == 0) refuse();
         next_.store(position + 1, std::memory_order_relaxed);
         continue;
       } else {
@@ -111,7 +113,8 @@ class Receiver {
   }
 
  private:
-  static constexpr std::uint32_t units_ahead = 4;  // two cache lines: further ahead, the sender is still writing
+  // Two cache lines: further ahead, the sender is still writing.
+  static constexpr std::uint32_t units_ahead = 4;
 
   void take_large(Arrival& arrival, Head head, std::uint32_t position);
   [[noreturn]] static void refuse();

@@ -50,7 +50,7 @@ class Region {
   static constexpr std::size_t header_bytes = slice_bytes;  // keeps slices aligned
 
   sys::SharedMemory memory_;
-  RegionHeader* header_;
+  RegionHeader* header_ = nullptr;
   std::size_t slices_;
   std::uint32_t fresh_ = 0;           // slices from here on were never used
   std::vector<std::uint32_t> free_;  // used before, zeroed again

@@ -31,8 +31,9 @@ class WatchedFork {
 inline constexpr int no_pipe = -1;
 
 /// In a child just forked under a WatchedFork, before anything else: arms the watch on `pipe` (the
-/// parent's write end, inherited) and closes the inherited descriptor. False where the kernel refuses (no /proc): the
-/// child then relies on parent_is_gone(). Does not return if the parent has died meanwhile.
+/// parent's write end, inherited) and closes the inherited descriptor. False where the kernel
+/// refuses (no /proc): the child then relies on parent_is_gone(). Does not return if the parent has
+/// died meanwhile.
 bool watch_parent(int pipe, pid_t parent) noexcept;
 
 /// Whether the process that forked this one has ended.

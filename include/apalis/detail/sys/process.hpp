@@ -10,10 +10,12 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace apalis::detail::sys {
 
-/// How a child ended. `known` is false where the host reaped it first (waitpid(-1), SIGCHLD ignored).
+/// How a child ended. `known` is false where the host reaped it first (waitpid(-1), SIGCHLD
+/// ignored).
 struct ExitStatus {
   bool known = false;
   int status = 0;  // exit status, if signal is 0
@@ -49,7 +51,7 @@ void send_signal(pid_t pid, const Fd& pidfd, int signal) noexcept;
 /// Ends this process at once: no atexit handlers, no flushing.
 [[noreturn]] void exit_now(int status) noexcept;
 
-/// "SIGSEGV" for 11, "signal 77" for what has no name.
-[[nodiscard]] const char* signal_name(int signal) noexcept;
+/// "SIGSEGV" for 11, "SIGRTMIN+2" for 36, "signal 77" for what has no name.
+[[nodiscard]] std::string signal_name(int signal);
 
 }  // namespace apalis::detail::sys

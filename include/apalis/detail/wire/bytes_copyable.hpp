@@ -84,7 +84,8 @@ consteval bool is_bytes_copyable();
 template <class List>
 inline constexpr bool all_bytes_copyable = false;
 template <class... T>
-inline constexpr bool all_bytes_copyable<TypeList<T...>> = (is_bytes_copyable<T>() && ...);
+inline constexpr bool all_bytes_copyable<TypeList<T...>> =
+    (is_bytes_copyable<T>() && ...);  // NOLINT(misc-redundant-expression): of one type
 
 template <class T>
 inline constexpr bool is_std_array = false;

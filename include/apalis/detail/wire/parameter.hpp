@@ -62,6 +62,9 @@ consteval auto refuse_value() {
     return Refused<ViewInside<Bad>>{};
   } else if constexpr (std::is_abstract_v<Bad>) {
     return Refused<AbstractValue<Bad>>{};
+  } else if constexpr (sendable<Bad> &&
+                       (std::is_same_v<Bad, T> || std::default_initializable<Bad>)) {
+    return Refused<Immovable<Bad>>{};
   } else if constexpr (sendable<Bad>) {
     return Refused<ElementWithoutDefaultConstructor<Bad>>{};
   } else if constexpr (has_cereal_functions<Bad>) {

@@ -69,6 +69,13 @@ struct ElementWithoutDefaultConstructor {
                 "type a default constructor, or hold it by std::unique_ptr");
 };
 template <class T>
+struct Immovable {
+  static_assert(never<T>,
+                "apalis: a type that can be neither moved nor copied can't cross by value: what "
+                "arrives is made first and then handed on; give it a move constructor, or hold it "
+                "by std::unique_ptr");
+};
+template <class T>
 struct PointerInside {
   static_assert(never<T>,
                 "apalis: pointers can't cross, not as elements either: they mean nothing in "

@@ -17,26 +17,31 @@
 
 namespace apalis::detail::wire {
 
+/// How cereal loads an element: where it stays, elsewhere first, or into memory of its own.
+enum class Loaded { in_place, moved, by_pointer };
+
 /// For the std types whose cereal functions accept any element: the types that must cross in turn.
 template <class T>
 struct Elements {
   static constexpr bool known = false;
 };
-template <class... T>
-struct ElementsAre {
+template <Loaded how, class... T>
+struct ElementsLoaded {
   static constexpr bool known = true;
-  static constexpr bool by_pointer = false;
+  static constexpr Loaded loaded = how;
   using type = TypeList<T...>;
 };
+template <class... T>
+struct ElementsAre : ElementsLoaded<Loaded::in_place, T...> {};
+template <class... T>
+struct MovedElementsAre : ElementsLoaded<Loaded::moved, T...> {};
 template <class T>
-struct PointsTo : ElementsAre<std::remove_const_t<T>> {
-  static constexpr bool by_pointer = true;
-};
+struct PointsTo : ElementsLoaded<Loaded::by_pointer, std::remove_const_t<T>> {};
 
 template <class T, std::size_t n>
 struct Elements<std::array<T, n>> : ElementsAre<T> {};
 template <class T, class A>
-struct Elements<std::vector<T, A>> : ElementsAre<T> {};
+struct Elements<std::vector<T, A>> : MovedElementsAre<T> {};
 template <class T, class A>
 struct Elements<std::deque<T, A>> : ElementsAre<T> {};
 template <class T, class A>
@@ -44,25 +49,25 @@ struct Elements<std::list<T, A>> : ElementsAre<T> {};
 template <class T, class A>
 struct Elements<std::forward_list<T, A>> : ElementsAre<T> {};
 template <class T, class C, class A>
-struct Elements<std::set<T, C, A>> : ElementsAre<T> {};
+struct Elements<std::set<T, C, A>> : MovedElementsAre<T> {};
 template <class T, class C, class A>
-struct Elements<std::multiset<T, C, A>> : ElementsAre<T> {};
+struct Elements<std::multiset<T, C, A>> : MovedElementsAre<T> {};
 template <class T, class H, class E, class A>
-struct Elements<std::unordered_set<T, H, E, A>> : ElementsAre<T> {};
+struct Elements<std::unordered_set<T, H, E, A>> : MovedElementsAre<T> {};
 template <class T, class H, class E, class A>
-struct Elements<std::unordered_multiset<T, H, E, A>> : ElementsAre<T> {};
+struct Elements<std::unordered_multiset<T, H, E, A>> : MovedElementsAre<T> {};
 template <class K, class T, class C, class A>
-struct Elements<std::map<K, T, C, A>> : ElementsAre<K, T> {};
+struct Elements<std::map<K, T, C, A>> : MovedElementsAre<K, T> {};
 template <class K, class T, class C, class A>
-struct Elements<std::multimap<K, T, C, A>> : ElementsAre<K, T> {};
+struct Elements<std::multimap<K, T, C, A>> : MovedElementsAre<K, T> {};
 template <class K, class T, class H, class E, class A>
-struct Elements<std::unordered_map<K, T, H, E, A>> : ElementsAre<K, T> {};
+struct Elements<std::unordered_map<K, T, H, E, A>> : MovedElementsAre<K, T> {};
 template <class K, class T, class H, class E, class A>
-struct Elements<std::unordered_multimap<K, T, H, E, A>> : ElementsAre<K, T> {};
+struct Elements<std::unordered_multimap<K, T, H, E, A>> : MovedElementsAre<K, T> {};
 template <class T, class C>
 struct Elements<std::queue<T, C>> : ElementsAre<T> {};
 template <class T, class C, class L>
-struct Elements<std::priority_queue<T, C, L>> : ElementsAre<T> {};
+struct Elements<std::priority_queue<T, C, L>> : MovedElementsAre<T> {};
 template <class T, class C>
 struct Elements<std::stack<T, C>> : ElementsAre<T> {};
 template <class T, class U>
@@ -94,17 +99,21 @@ consteval bool is_sendable();
 
 // Containers make an element before they load it, pointers may leave that to load_and_construct,
 // or, for polymorphic types, to what CEREAL_REGISTER_TYPE knows at run time.
-template <class T, bool by_pointer>
-inline constexpr bool is_sendable_element = by_pointer
-                                                ? (std::is_polymorphic_v<T> || is_sendable<T>())
-                                                : (is_sendable<T>() &&
-                                                   std::default_initializable<T>);
+template <class T, Loaded loaded>
+consteval bool is_sendable_element() {
+  if constexpr (loaded == Loaded::by_pointer) {
+    return std::is_polymorphic_v<T> || is_sendable<T>();
+  } else {
+    return is_sendable<T>() && std::default_initializable<T> &&
+           (loaded != Loaded::moved || std::move_constructible<T>);
+  }
+}
 
-template <bool by_pointer, class List>
+template <Loaded loaded, class List>
 inline constexpr bool are_sendable_elements = false;
-template <bool by_pointer, class... T>
-inline constexpr bool are_sendable_elements<by_pointer, TypeList<T...>> =
-    (is_sendable_element<T, by_pointer> && ...);
+template <Loaded loaded, class... T>
+inline constexpr bool are_sendable_elements<loaded, TypeList<T...>> =
+    (is_sendable_element<T, loaded>() && ...);  // NOLINT(misc-redundant-expression): of one type
 
 template <class T>
 consteval bool is_sendable() {
@@ -115,7 +124,7 @@ consteval bool is_sendable() {
   } else if constexpr (std::is_scalar_v<T> || std::is_array_v<T> || std::is_abstract_v<T>) {
     return false;
   } else if constexpr (Elements<T>::known) {
-    return are_sendable_elements<Elements<T>::by_pointer, typename Elements<T>::type>;
+    return are_sendable_elements<Elements<T>::loaded, typename Elements<T>::type>;
   } else {
     return cereal_both_ways<T>;
   }
@@ -137,18 +146,18 @@ struct CulpritOf {
 template <class T>
 using Culprit = typename CulpritOf<T>::type;
 
-template <class T, bool by_pointer, class List>
+template <class T, Loaded loaded, class List>
 struct FirstCulprit {
   using type = T;
 };
-template <class T, bool by_pointer, class First, class... Rest>
-struct FirstCulprit<T, by_pointer, TypeList<First, Rest...>>
-    : std::conditional_t<is_sendable_element<First, by_pointer>,
-                         FirstCulprit<T, by_pointer, TypeList<Rest...>>, CulpritOf<First>> {};
+template <class T, Loaded loaded, class First, class... Rest>
+struct FirstCulprit<T, loaded, TypeList<First, Rest...>>
+    : std::conditional_t<is_sendable_element<First, loaded>(),
+                         FirstCulprit<T, loaded, TypeList<Rest...>>, CulpritOf<First>> {};
 
 template <class T>
   requires(Elements<T>::known)
-struct CulpritOf<T> : FirstCulprit<T, Elements<T>::by_pointer, typename Elements<T>::type> {};
+struct CulpritOf<T> : FirstCulprit<T, Elements<T>::loaded, typename Elements<T>::type> {};
 
 // A field of an aggregate that would cross as its bytes but for that field.
 template <class List>

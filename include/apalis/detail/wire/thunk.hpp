@@ -294,6 +294,7 @@ const void* code_address(const F& f) noexcept {
 #else
     const bool is_virtual = (words[0] & 1) != 0;
 #endif
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the ABI makes it an integer; nothing follows it
     return is_virtual ? nullptr : reinterpret_cast<const void*>(words[0]);
   } else {
     return nullptr;
