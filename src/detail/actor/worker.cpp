@@ -41,6 +41,7 @@ Worker::Worker(channel::Region& region, std::uint32_t slice, Maker& maker)
       parent_(view_.control->child_core, view_.control->parent_core) {}
 
 void Worker::run() {
+  sys::arm_crash_report(view_.control->crash);
   region_.isolate(slice_);
   make_object();
   while (serve()) {

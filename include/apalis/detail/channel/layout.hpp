@@ -8,6 +8,7 @@
 // A lane is one direction: a ring of 32-byte units that carry or describe messages, and a byte
 // arena for what does not fit a unit pair. Every word has one writer at a time.
 
+#include <apalis/detail/sys/crash_report.hpp>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -106,6 +107,7 @@ struct ControlPage {
     std::atomic<std::uint32_t> cancels;  // how many messages were marked so far
     std::atomic<std::uint32_t> discard;  // drop whatever has not begun
   } orders;                              // by the parent
+  alignas(line_pair) sys::CrashReport crash;  // by the child; the parent looks once it is dead
 };
 static_assert(sizeof(ControlPage) <= 4096);
 
