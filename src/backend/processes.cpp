@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <apalis/backend/processes.hpp>
+#include <apalis/detail/actor/obituary.hpp>
 #include <apalis/detail/actor/worker.hpp>
 #include <apalis/detail/process/launcher.hpp>
 #include <apalis/detail/sys/cpu.hpp>
@@ -29,15 +30,6 @@ bool is_at_or_after(std::uint32_t position, std::uint32_t other) noexcept {
   return static_cast<std::int32_t>(position - other) >= 0;
 }
 
-std::string how_it_ended(const sys::ExitStatus& status) {
-  if (!status.known)
-    return "ended (how, is unknown: this program reaps every child itself, or ignores SIGCHLD)";
-  if (status.signal != 0)
-    return fmt::format("was killed by signal {} ({})", status.signal,
-                       sys::signal_name(status.signal));
-  return fmt::format("exited with status {}", status.status);
-}
-
 }  // namespace
 
 Link* ProcessLink::open(const Options& options, Maker& maker) {
@@ -61,6 +53,7 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, const sys::ForkLo
   view_.control->calls.considered.store(nothing_yet, std::memory_order_relaxed);
   view_.control->calls.begun.store(nothing_yet, std::memory_order_relaxed);
   view_.control->awake.counted.store(1, std::memory_order_relaxed);
+  (void)sys::oom_watch();  // once per process: what it will compare with, should a worker die
   modules_ = sys::loaded_modules(held);
   code_ = modules_->find(reinterpret_cast<const void*>(maker.destroy));
   Worker worker{region_, slice_.index(), maker};
@@ -308,10 +301,11 @@ void ProcessLink::bury(std::string hint) noexcept {
   if (condition_ == Condition::ended) return;
   const bool closed = condition_ == Condition::closing && inbox_.pending.empty();
   condition_ = Condition::ended;
+  const bool by_us = !child_.has_ended();
   child_.kill();
   if (!closed) {
     try {
-      death_ = obituary(std::move(hint));
+      death_ = obituary(std::move(hint), by_us);
     } catch (...) {
       death_ = std::current_exception();  // no memory for words; calls fail with bad_alloc
     }
@@ -322,21 +316,22 @@ void ProcessLink::bury(std::string hint) noexcept {
   wake_other_waiters();
 }
 
-std::exception_ptr ProcessLink::obituary(std::string hint) const {
-  const auto& status = child_.status();
-  WorkerDied::Cause cause{.pid = pid_,
-                          .signal = status.signal,
-                          .exit_status = status.known && status.signal == 0 ? status.status : -1,
-                          .hint = std::move(hint)};
+std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) const {
+  actor::Death death{.worker = options().name,
+                     .pid = pid_,
+                     .status = child_.status(),
+                     .call = {},
+                     .reason = std::move(reason),
+                     .killed_by_us = killed_by_us,
+                     .report = {},
+                     .code = modules_.get(),
+                     .oom = &sys::oom_watch()};
   const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
   if (const State* first = inbox_.pending.front();
       first != nullptr && first->entry != nullptr && first->position == begun)
-    cause.call = first->entry->name;
-  auto what = fmt::format("apalis: worker '{}' (pid {}) {}", options().name, pid_,
-                          how_it_ended(status));
-  if (!cause.call.empty()) what += " during " + cause.call;
-  if (!cause.hint.empty()) what += ": " + cause.hint;
-  return std::make_exception_ptr(WorkerDied(what, std::move(cause)));
+    death.call = first->entry->name;
+  std::memcpy(&death.report, &view_.control->crash, sizeof death.report);
+  return actor::obituary(std::move(death));
 }
 
 void ProcessLink::fail_pending() noexcept {

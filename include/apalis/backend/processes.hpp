@@ -74,7 +74,7 @@ class ProcessLink final : public Link {
   void cancel_queued() noexcept;
   bool check_worker() noexcept;
   void bury(std::string hint) noexcept;
-  [[nodiscard]] std::exception_ptr obituary(std::string hint) const;
+  [[nodiscard]] std::exception_ptr obituary(std::string reason, bool killed_by_us) const;
   void fail_pending() noexcept;
 
   void close_until(Deadline deadline);
