@@ -62,7 +62,7 @@ void end_without_parents_handlers() noexcept {
 Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held) {
   const int pipe = sys::parent_pipe(held);
   sys::prepare_title();
-  sys::prime_stack_walk();
+  sys::prepare_crash_reports(held);
   const pid_t parent = ::getpid();
   pid_t pid = 0;
   {

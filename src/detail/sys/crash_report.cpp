@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 namespace apalis::detail::sys {
 namespace {
@@ -21,8 +22,10 @@ constexpr std::uint64_t reach = std::uint64_t{1} << 20;      // of one frame ove
 constexpr int most_steps = 4 * CrashReport::most_frames;     // of a walk that finds no way
 
 /// Where signals of the thread that armed are handled, as its own stack may be what broke. Its
-/// pages cost nothing until then.
-alignas(64) constinit char second_stack[64 * 1024] = {};
+/// pages cost nothing until then. From the heap: among the library's variables it would keep those
+/// that a child writes at its start in pages apart, each of which costs a fault.
+constinit char* second_stack = nullptr;
+constexpr std::size_t second_stack_bytes = std::size_t{64} * 1024;
 
 /// Set up by arm_crash_report(); read by the handler, in this process only.
 struct Armed {
@@ -195,7 +198,8 @@ bool take_over(int signal) noexcept {
 }
 
 void use_second_stack() noexcept {
-  const stack_t ours{.ss_sp = second_stack, .ss_flags = 0, .ss_size = sizeof second_stack};
+  if (second_stack == nullptr) return;
+  const stack_t ours{.ss_sp = second_stack, .ss_flags = 0, .ss_size = second_stack_bytes};
   stack_t before;
   if (::sigaltstack(&ours, &before) != 0) return;  // we are on one
   if ((before.ss_flags & SS_DISABLE) == 0 && before.ss_size >= small_stack)
@@ -251,13 +255,13 @@ void walk_stack(void* context, CrashReport& report) {
   if (astray) set_machine(context, before);
 }
 
-void prime_stack_walk() noexcept {
-  static std::atomic<bool> primed{false};
-  if (primed.load(std::memory_order_relaxed)) return;
+void prepare_crash_reports(const ForkLock& /*held*/) noexcept {
+  if (second_stack != nullptr) return;
+  // Never freed: signals may come until the end. Without it, an overflow is not reported.
+  second_stack = ::new (std::nothrow) char[second_stack_bytes];
   CrashReport nobodys;
   Walk walk{nobodys, 0, true, most_steps};
   _Unwind_Backtrace(&visit, &walk);
-  primed.store(true, std::memory_order_relaxed);
 }
 
 void arm_crash_report(CrashReport& report, StackWalk walk) noexcept {

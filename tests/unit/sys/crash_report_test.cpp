@@ -54,7 +54,7 @@ struct Crash {
 
 /// Runs `body` in a child that is armed.
 Crash crash(const std::function<void()>& body, sys::StackWalk walk = &sys::walk_stack) {
-  sys::prime_stack_walk();
+  sys::prepare_crash_reports(sys::lock_forks());
   const SharedReport shared;
   const auto end = end_of(start_child([&] {
     sys::arm_crash_report(*shared, walk);

@@ -3,11 +3,12 @@
 
 // A process that crashes leaves word of it in memory that its maker reads afterwards.
 //
-//   prime_stack_walk();                              // in the parent, before it forks
+//   prepare_crash_reports(held);                        // in the parent, before it forks
 //   if (fork_process() == 0) arm_crash_report(shared);  // in the child
 //   …
 //   if (auto report = checked(shared_report_copy)) …    // in the parent, once the child is dead
 
+#include <apalis/detail/sys/per_process.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -55,9 +56,9 @@ static_assert(sizeof(CrashReport) == 40 + 8 * CrashReport::most_frames);
 using StackWalk = void (*)(void* context, CrashReport& report);
 void walk_stack(void* context, CrashReport& report);
 
-/// Walks a stack once, so that what an unwinder does at its first use is done before a crash, and
-/// in no child. **Threads:** any.
-void prime_stack_walk() noexcept;
+/// Does at the first call what no child should have to: gets a second stack, and walks this one,
+/// for what an unwinder does at its first use.
+void prepare_crash_reports(const ForkLock& held) noexcept;
 
 /// From now on SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP of this process write
 /// `report` before they end it as they would have. Signals that somebody handles or ignores
