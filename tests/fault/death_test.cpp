@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What is told of a worker that died: each way of dying, by its own words.
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -299,6 +300,73 @@ TEST_CASE("a worker of a worker that crashes is told of to the middle one", "[de
   CHECK_THAT(words, ContainsSubstring("at address 0x10, in "));
   CHECK_THAT(words, !ContainsSubstring("without a stack"));
   CHECK(h.alive());
+}
+
+namespace {
+
+/// A control group with little memory, below one that the caller of the tests allows: a test must
+/// not rearrange a machine's groups unasked.
+class TightGroup {
+ public:
+  explicit TightGroup(const std::string& parent)
+      : folder_(parent + "/apalis-test-" + std::to_string(::getpid())) {
+    write(parent + "/cgroup.subtree_control", "+memory");  // version 2
+    if (::mkdir(folder_.c_str(), 0755) != 0) throw std::runtime_error("no group at " + folder_);
+    write(folder_ + "/memory.max", limit);
+    write(folder_ + "/memory.swap.max", "0");
+    write(folder_ + "/memory.limit_in_bytes", limit);  // version 1
+    write(folder_ + "/memory.memsw.limit_in_bytes", limit);
+  }
+  ~TightGroup() { ::rmdir(folder_.c_str()); }
+  TightGroup(const TightGroup&) = delete;
+  TightGroup& operator=(const TightGroup&) = delete;
+
+  /// Moves the calling process there.
+  void enter() const { write(folder_ + "/cgroup.procs", std::to_string(::getpid())); }
+
+ private:
+  static constexpr const char* limit = "67108864";
+
+  /// What a version of the interface lacks is not made.
+  static void write(const std::string& path, const std::string& text) {
+    if (::access(path.c_str(), W_OK) == 0) std::ofstream(path) << text;
+  }
+  std::string folder_;
+};
+
+struct Hungry {
+  int eat() {
+    constexpr std::size_t bite = std::size_t{1} << 20;
+    for (int i = 0; i < 256; ++i) {
+      auto* bytes = static_cast<volatile char*>(std::malloc(bite));
+      for (std::size_t at = 0; at < bite; at += 4096) bytes[at] = 1;
+    }
+    return 0;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a victim of the out-of-memory killer is told as such", "[death]") {
+  const char* parent = std::getenv("APALIS_TEST_CGROUP");
+  if (parent == nullptr) {
+    WARN("skipped: APALIS_TEST_CGROUP names no memory control group to make another one in");
+    return;
+  }
+  const TightGroup group(parent);
+  Host host([&](Host::Side&) {
+    group.enter();
+    Handler<Hungry> h;
+    try {
+      h.call(&Hungry::eat).get();
+      expect(false, "the group's limit does not hold");
+    } catch (const WorkerDied& e) {
+      expect(e.signal() == SIGKILL, e.what());
+      expect(e.hint().find("most likely the kernel's out-of-memory killer") == 0, e.what());
+    }
+    return 0;
+  });
+  CHECK(host.status() == 0);
 }
 
 namespace {
