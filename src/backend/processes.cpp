@@ -331,6 +331,7 @@ std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) 
       first != nullptr && first->entry != nullptr && first->position == begun)
     death.call = first->entry->name;
   std::memcpy(&death.report, &view_.control->crash, sizeof death.report);
+  view_.control->crash.state = 0;  // told once: a later worker on this slice may die without one
   return actor::obituary(std::move(death));
 }
 

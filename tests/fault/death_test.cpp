@@ -91,7 +91,7 @@ volatile std::uintptr_t nowhere = 16;  // as inaccessible as 0, and not looked f
   if (deeper) __builtin_trap();
   afterwards = 1;
 }
-[[gnu::noinline, gnu::no_sanitize("undefined")]] void divide_by_zero() {
+__attribute__((noinline, no_sanitize("undefined"))) void divide_by_zero() {
   volatile int zero = 0;
   volatile int number = 100;
   afterwards = number / zero;
