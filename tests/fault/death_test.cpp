@@ -182,6 +182,8 @@ TEST_CASE("a thread that overflows its own stack is told without a stack", "[dea
 TEST_CASE("a call to where no code is names its caller", "[death]") {
   const auto told = death_by(&jump_into_nothing);
   check_crash(told, SIGSEGV, "jump_into_nothing");
+  CHECK_THAT(told.error.what(), ContainsSubstring("at address 0x10, in ") &&
+                                    ContainsSubstring("jump_into_nothing"));
   CHECK(told.error.hint() == "at address 0x10");
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <apalis/detail/actor/obituary.hpp>
 #include <apalis/detail/sys/code_names.hpp>
 #include <apalis/error.hpp>
@@ -128,9 +129,14 @@ std::exception_ptr obituary(Death death) {
   if (!cause.hint.empty()) what += ": " + cause.hint;
   if (report && death.code != nullptr) {
     auto names = sys::code_names(std::span{report->stack, report->frames}, *death.code);
-    // What the processor or the kernel caught happened right there; else the top is raise().
-    if (report->code > 0 && !names.empty() && !names.front().function.empty())
-      what += ", in " + names.front().function;
+    // What the processor or the kernel caught happened right there; else the top is raise(). After a
+    // call to where no code is, the caller is the next.
+    if (report->code > 0)
+      for (const auto& name : std::span{names}.first(std::min<std::size_t>(names.size(), 2)))
+        if (!name.function.empty()) {
+          what += ", in " + name.function;
+          break;
+        }
     cause.stack.reserve(names.size());
     for (auto& name : names) cause.stack.push_back(std::move(name.text));
   }

@@ -139,12 +139,13 @@ void write_facts(CrashReport& report, int signal, const siginfo_t& info, const v
   report.thread = this_thread();
   const bool main_thread = report.thread == armed.process;
   if (!main_thread) report.flags |= CrashReport::other_thread;
-  if (info.si_code <= 0) {
+  if (info.si_code == SI_USER || info.si_code == SI_TKILL || info.si_code == SI_QUEUE) {
     if (info.si_pid != armed.process) report.sender = info.si_pid;
-  } else if (signal == SIGSYS) {
+  } else if (signal == SIGSYS && info.si_code > 0) {
     report.address = static_cast<std::uint64_t>(info.si_syscall);
     report.flags |= CrashReport::has_address;
-  } else if ((signal == SIGSEGV || signal == SIGBUS) && info.si_code != SI_KERNEL) {
+  } else if ((signal == SIGSEGV || signal == SIGBUS) && info.si_code > 0 &&
+             info.si_code != SI_KERNEL) {
     // SI_KERNEL: the processor does not tell an address that no page can have.
     report.address = reinterpret_cast<std::uintptr_t>(info.si_addr);
     report.flags |= CrashReport::has_address;
