@@ -32,10 +32,10 @@ TEST_CASE("a function of a library has a name and an offset", "[code_names]") {
   const auto place = address_of(::dlsym(RTLD_DEFAULT, "qsort"));
   const auto names = sys::code_names(std::vector<std::uint64_t>{place + 4, place + 4}, *loaded());
   REQUIRE(names.size() == 2);
-  CHECK(names[0].function == "qsort");
+  CHECK_THAT(names[0].function, ContainsSubstring("qsort"));  // or a sanitizer's of that name
   CHECK_THAT(names[0].text, ContainsSubstring("libc.so") || ContainsSubstring("libasan") ||
                                 ContainsSubstring("libtsan"));
-  CHECK_THAT(names[0].text, ContainsSubstring(" qsort+0x4"));
+  CHECK_THAT(names[0].text, ContainsSubstring("qsort+0x4"));
   CHECK_THAT(names[0].text, ContainsSubstring("(+0x"));
   CHECK(names[1].text == names[0].text);
 }
