@@ -296,7 +296,7 @@ void deaths() {
   try {
     h.call(&Printer::print, 1).get();
   } catch (const apalis::WorkerDied& error) {
-    std::cout << error.what() << '\n';  // pid(), signal(), exit_status(), call(), hint()
+    std::cout << error.what() << '\n';  // pid(), signal(), exit_status(), call(), hint(), stack()
     check(error.exit_status() == 3, "its exit status is told");
   }
   check(!h.alive(), "it is dead");

@@ -51,6 +51,8 @@ class WorkerDied : public Error {
     int exit_status = -1;   ///< its exit status, -1 if it was killed or if the status is unknown
     std::string call = {};  ///< the call in progress, empty if there was none
     std::string hint = {};  ///< what may have led to it, empty if nothing is known
+    /// Where it crashed, innermost first, as "module(+offset) function+offset"; empty if unknown.
+    std::vector<std::string> stack = {};
   };
   WorkerDied(const std::string& what, Cause cause) : Error(what), cause_(std::move(cause)) {}
 
@@ -59,6 +61,7 @@ class WorkerDied : public Error {
   [[nodiscard]] int exit_status() const noexcept { return cause_.exit_status; }
   [[nodiscard]] const std::string& call() const noexcept { return cause_.call; }
   [[nodiscard]] const std::string& hint() const noexcept { return cause_.hint; }
+  [[nodiscard]] const std::vector<std::string>& stack() const noexcept { return cause_.stack; }
 
  private:
   Cause cause_;

@@ -5,6 +5,7 @@
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/oom.hpp>
 #include <apalis/error.hpp>
 
 // Calls, and the two ways of their bytes. The worker's end and replacement: supervision.cpp.
@@ -47,6 +48,7 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, Origin origin,
       worker_(view_.control->parent_core, view_.control->child_core),
       source_(this->options(), region_, slice_.index()) {
   begin_control();
+  (void)sys::oom_watch();  // once per process: what it will compare with, should a worker die
   if (options.restart.max > 0 || options.max_calls_per_worker > 0) {
     journal_ = std::make_unique<actor::Journal>();
     inbox_.journal = journal_.get();

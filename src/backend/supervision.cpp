@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <apalis/backend/processes.hpp>
+#include <apalis/detail/actor/obituary.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/log.hpp>
+#include <apalis/detail/sys/oom.hpp>
 #include <apalis/error.hpp>
+#include <cstring>
 
 // The part of ProcessLink that sees workers end and makes new ones. All of it runs with the lock
 // held.
@@ -21,15 +24,6 @@ using std::chrono::nanoseconds;
 
 constexpr std::chrono::seconds farewell{1};  // a worker that has retired needs microseconds
 constexpr int most_spawn_failures = 5;       // in a row, with a pause between them
-
-std::string how_it_ended(const sys::ExitStatus& status) {
-  if (!status.known)
-    return "ended (how, is unknown: this program reaps every child itself, or ignores SIGCHLD)";
-  if (status.signal != 0)
-    return fmt::format("was killed by signal {} ({})", status.signal,
-                       sys::signal_name(status.signal));
-  return fmt::format("exited with status {}", status.status);
-}
 
 template <class Duration>
 std::string in_words(Duration limit) {
@@ -113,10 +107,11 @@ void ProcessLink::look_at_clock() noexcept {
 
 // --- The end of a worker -------------------------------------------------------------------------
 
-void ProcessLink::bury(Cause cause, std::string hint) noexcept {
+void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   if (life_ != Life::running) return;
   reach(Point::parent_mourning);
   if (cause == Cause::retired) child_.wait(farewell);
+  const bool by_us = !child_.has_ended();
   child_.kill();
   life_ = Life::down;
   if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
@@ -124,7 +119,7 @@ void ProcessLink::bury(Cause cause, std::string hint) noexcept {
   if (closed || cause == Cause::retired) {
     death_ = nullptr;
   } else {
-    set_death(std::move(hint));
+    set_death(std::move(reason), by_us);
   }
   if (closed) {
     note_exit(cause, false);
@@ -136,7 +131,7 @@ void ProcessLink::bury(Cause cause, std::string hint) noexcept {
     if (State* running = state_in_progress(); running != nullptr && cause != Cause::died)
       fail_in_progress(cause, *running);
     if (cause == Cause::retired && !inbox_.pending.empty() && death_ == nullptr)
-      set_death("it had run max_calls_per_worker calls");
+      set_death("it had run max_calls_per_worker calls", by_us);
     return end(death_);
   }
   reach(Point::parent_salvaged);
@@ -152,26 +147,29 @@ State* ProcessLink::state_in_progress() const noexcept {
   return is_sent && begun != nothing_yet && front->position == begun ? front : nullptr;
 }
 
-void ProcessLink::set_death(std::string hint) noexcept {
+void ProcessLink::set_death(std::string reason, bool killed_by_us) noexcept {
   try {
-    death_ = obituary(std::move(hint), state_in_progress());
+    death_ = obituary(std::move(reason), killed_by_us);
   } catch (...) {
     death_ = std::current_exception();  // no memory for words; calls fail with bad_alloc
   }
 }
 
-std::exception_ptr ProcessLink::obituary(std::string hint, const State* running) const {
-  const auto& status = child_.status();
-  WorkerDied::Cause cause{.pid = pid(),
-                          .signal = status.signal,
-                          .exit_status = status.known && status.signal == 0 ? status.status : -1,
-                          .hint = std::move(hint)};
-  if (running != nullptr && running->entry != nullptr) cause.call = running->entry->name;
-  auto what = fmt::format("apalis: worker '{}' (pid {}) {}", options().name, pid(),
-                          how_it_ended(status));
-  if (!cause.call.empty()) what += " during " + cause.call;
-  if (!cause.hint.empty()) what += ": " + cause.hint;
-  return std::make_exception_ptr(WorkerDied(what, std::move(cause)));
+std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) const {
+  actor::Death death{.worker = options().name,
+                     .pid = pid(),
+                     .status = child_.status(),
+                     .call = {},
+                     .reason = std::move(reason),
+                     .killed_by_us = killed_by_us,
+                     .report = {},
+                     .code = modules_.get(),
+                     .oom = &sys::oom_watch()};
+  if (const State* running = state_in_progress(); running != nullptr && running->entry != nullptr)
+    death.call = running->entry->name;
+  std::memcpy(&death.report, &view_.control->crash, sizeof death.report);
+  view_.control->crash.state = 0;  // told once: a later worker on this slice may die without one
+  return actor::obituary(std::move(death));
 }
 
 /// The call in progress fails for what was done to it, the others for the death that it brought.

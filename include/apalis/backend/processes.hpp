@@ -113,10 +113,10 @@ class ProcessLink final : public Link {
   bool look_after_worker() noexcept;
   void keep_time() noexcept;
   void look_at_clock() noexcept;
-  void bury(Cause cause, std::string hint) noexcept;
-  void set_death(std::string hint) noexcept;
+  void bury(Cause cause, std::string reason) noexcept;
+  void set_death(std::string reason, bool killed_by_us) noexcept;
   [[nodiscard]] State* state_in_progress() const noexcept;
-  [[nodiscard]] std::exception_ptr obituary(std::string hint, const State* running) const;
+  [[nodiscard]] std::exception_ptr obituary(std::string reason, bool killed_by_us) const;
   void fail_in_progress(Cause cause, State& state) noexcept;
   [[nodiscard]] bool end_by_force(State& state);
   void dismiss(const char* why) noexcept;

@@ -5,6 +5,7 @@
 
 #include <apalis/detail/process/launcher.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/crash_report.hpp>
 #include <apalis/detail/sys/parent_watch.hpp>
 #include <apalis/detail/sys/stdio.hpp>
 #include <apalis/detail/sys/system_error.hpp>
@@ -61,6 +62,7 @@ void end_without_parents_handlers() noexcept {
 Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held) {
   const int pipe = sys::parent_pipe(held);
   sys::prepare_title();
+  sys::prepare_crash_reports(held);
   const pid_t parent = ::getpid();
   pid_t pid = 0;
   {

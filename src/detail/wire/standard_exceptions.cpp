@@ -134,6 +134,7 @@ struct WorkerDiedCodec {
     wire::encode(buffer, e.exit_status());
     wire::encode(buffer, e.call());
     wire::encode(buffer, e.hint());
+    wire::encode(buffer, e.stack());
     return true;
   }
   static WorkerDied decode(Reader& payload, const std::string& what) {
@@ -143,6 +144,7 @@ struct WorkerDiedCodec {
     cause.exit_status = wire::decode<int>(payload);
     cause.call = wire::decode<std::string>(payload);
     cause.hint = wire::decode<std::string>(payload);
+    cause.stack = wire::decode<std::vector<std::string>>(payload);
     return {what, std::move(cause)};
   }
 };

@@ -20,6 +20,7 @@ static_assert(offsetof(ControlPage, parent_bell) % line_pair == 0);
 static_assert(offsetof(ControlPage, calls) % line_pair == 0);
 static_assert(offsetof(ControlPage, awake) % line_pair == 0);
 static_assert(offsetof(ControlPage, orders) % line_pair == 0);
+static_assert(offsetof(ControlPage, crash) % line_pair == 0);
 static_assert(sizeof(RegionHeader) <= control_bytes);
 static_assert(offsetof(RegionHeader, awake) % line_pair == 0);
 static_assert(ring_bytes % 4096 == 0 && arena_bytes % 4096 == 0 && slice_bytes % 4096 == 0);

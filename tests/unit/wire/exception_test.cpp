@@ -218,13 +218,14 @@ TEST_CASE("what else they hold comes too", "[exception]") {
   CHECK(refused.code() == EAGAIN);
 
   const auto died = as<apalis::WorkerDied>([] {
-    throw apalis::WorkerDied("died", {.pid = 7, .signal = 9, .call = "call", .hint = "hint"});
+    throw apalis::WorkerDied("died", {.pid = 7, .signal = 9, .call = "call", .hint = "hint", .stack = {"a", "b"}});
   });
   CHECK(died.pid() == 7);
   CHECK(died.signal() == 9);
   CHECK(died.exit_status() == -1);
   CHECK(died.call() == "call");
   CHECK(died.hint() == "hint");
+  CHECK(died.stack() == std::vector<std::string>{"a", "b"});
 }
 
 TEST_CASE("registered exceptions arrive as themselves", "[exception]") {

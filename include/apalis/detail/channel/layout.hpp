@@ -8,6 +8,7 @@
 // A lane is one direction: a ring of 32-byte units that carry or describe messages, and a byte
 // arena for what does not fit a unit pair. Every word has one writer at a time.
 
+#include <apalis/detail/sys/crash_report.hpp>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -113,6 +114,7 @@ struct ControlPage {
     std::atomic<std::uint32_t> timed;    // some calls have a time limit: say when they begin
     std::atomic<std::uint64_t> stop;     // stop_order() of a running call that shall end early
   } orders;                              // by the parent
+  alignas(line_pair) sys::CrashReport crash;  // by the child; the parent looks once it is dead
 };
 static_assert(sizeof(ControlPage) <= 4096);
 
