@@ -302,6 +302,56 @@ void deaths() {
   check(!h.alive(), "it is dead");
 }
 
+// --- When a worker dies ---------------------------------------------------------------------------
+
+struct Solver {
+  int steps = 0;
+
+  int step(int by) { return steps += by; }
+  int crash() { std::_Exit(3); }
+  int never_end() {
+    for (;;) std::this_thread::sleep_for(1h);
+  }
+  int until_asked(int limit) {
+    const auto stop = apalis::this_worker().stop_token();
+    int done = 0;
+    while (done < limit && !stop.stop_requested()) {
+      std::this_thread::sleep_for(1ms);
+      ++done;
+    }
+    return done;
+  }
+};
+
+void replacing() {
+  apalis::Handler<Solver> h{{.restart = {.max = 5}}, apalis::carry, Solver{.steps = 100}};
+  auto lost = h.call(&Solver::crash);
+  auto kept = h.call(&Solver::step, 1);
+  try {
+    lost.get();
+  } catch (const apalis::WorkerDied& error) {
+    std::cout << error.what() << '\n';
+  }
+  std::cout << kept.get() << '\n';        // 101: from a new worker, with the object as it was
+  std::cout << h.restarts() << '\n';      // 1
+
+  auto twice = h.call({.retries = 1}, &Solver::step, 1);  // may run again if its worker dies
+  twice.wait();
+
+  auto endless = h.call({.timeout = 100ms}, &Solver::never_end);
+  try {
+    endless.get();
+  } catch (const apalis::TimedOut& error) {
+    std::cout << error.what() << '\n';
+  }
+
+  auto patient = h.call(&Solver::until_asked, 1'000'000);
+  patient.cancel();                  // drops it, or asks it to stop
+  auto stuck = h.call(&Solver::never_end);
+  stuck.cancel(apalis::force);       // drops it, or ends it with its worker
+  check(h.restarts() >= 2, "workers were replaced");
+}
+
 // --- Threads -------------------------------------------------------------------------------------
 
 void threads() {
@@ -365,6 +415,7 @@ int main() {
   batches();
   errors();
   deaths();
+  replacing();
   threads();
   backends();
   ending();

@@ -90,7 +90,7 @@ struct Options {
 
   /// How long each call may run, and the object's construction: then the worker is killed, the call
   /// fails with TimedOut, and Restart decides about the others. Zero: for ever. Looked at while some
-  /// thread waits for the worker, to about 5 ms, and whenever the handler or a token is used.
+  /// thread waits for the worker, to about 2 ms, and whenever the handler or a token is used.
   std::chrono::nanoseconds timeout{0};
 
   ForkInThreads fork_in_threads = ForkInThreads::warn;

@@ -35,7 +35,7 @@ struct TokenAccess;
 /// **Fork:** works only in the process that made the call.
 /// **Blocks:** get(), operator(), wait(): until the call has ended. wait_for(): up to its limit.
 /// The rest never.
-/// **Peer death:** get() throws WorkerDied; a waiting thread learns of it within 5 ms.
+/// **Peer death:** get() throws WorkerDied; a waiting thread learns of it within 2 ms.
 /// **Throws:** get(), operator() and try_get() throw what the call threw (see RemoteError), or
 /// Cancelled or WorkerDied; every function throws Error on an empty token.
 template <class R>
@@ -102,7 +102,8 @@ class [[nodiscard]] Token {
 
   /// Drops the call if it has not begun: true, and get() throws Cancelled. False if it has begun
   /// or ended. One that runs is asked to stop: this_worker().stop_token() in it says so; what it does
-  /// then is its own affair, and its outcome this token's.
+  /// then is its own affair, and its outcome this token's. (False of a worker that SIGSTOP caught just
+  /// before it began the call: once continued, it may still drop it.)
   bool cancel() { return cancel(detail::actor::Link::Cancel::ask); }
 
   /// The same, but the worker of a call that runs is killed: true, and get() throws Cancelled. What

@@ -18,7 +18,9 @@ using actor::no_deadline;
 using channel::is_at_or_after;
 using std::chrono::milliseconds;
 
-constexpr milliseconds look_interval{5};  // at the worker's health, while waiting for it
+/// How long a worker may take to decide whether it begins a call that was just cancelled. It needs
+/// nanoseconds, unless it is not running; one that was stopped by SIGSTOP decides later.
+constexpr milliseconds decision_limit{100};
 
 /// What nobody waits to be sent, as long as there is no worker.
 bool is_full(const actor::Journal& journal) {
@@ -176,6 +178,7 @@ bool ProcessLink::drop(State& state) {
     return true;
   }
   if (!sender_.mark(state.position)) return false;
+  const auto worker = generation();
   auto& cancels = view_.control->orders.cancels;
   cancels.store(cancels.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   if (region_.heavy_barriers()) {
@@ -184,17 +187,20 @@ bool ProcessLink::drop(State& state) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
   const auto& calls = view_.control->calls;
-  const auto patience_ends = Clock::now() + milliseconds{1};
+  const auto patience_ends = Clock::now() + decision_limit;
   while (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position)) {
     // The worker took it up before it could surely see the mark; a moment later it has decided,
-    // unless it was stopped right there.
-    if (is_at_or_after(calls.begun.load(std::memory_order_relaxed), state.position)) return false;
+    // unless it was stopped right there. If it has begun a later one, the reply to this one is here.
+    if (calls.begun.load(std::memory_order_acquire) == state.position) return false;
+    if (look_after_worker() || Clock::now() >= patience_ends) break;
     take_replies();
-    if (state.phase() != State::Phase::pending) break;
-    if (life_ != Life::running || child_.has_ended() || Clock::now() >= patience_ends) return false;
+    if (state.phase() != State::Phase::pending || generation() != worker) break;
     sys::yield_core();
   }
   if (state.phase() != State::Phase::pending) return state.was_cancelled();
+  // The mark went with the worker that it was for; the call may be on its way to the next one.
+  if (generation() != worker || life_ != Life::running) return drop(state);
+  if (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position)) return false;
   state.store_cancelled();
   state.set_phase(State::Phase::early);
   return true;
@@ -516,7 +522,7 @@ void ProcessLink::sleep_until_rung(Deadline deadline, auto awake) noexcept {
   const auto ticket = parent_bell_.announce();
   reach(Point::parent_asleep);
   if (!awake()) {
-    std::chrono::nanoseconds limit = look_interval;
+    std::chrono::nanoseconds limit = actor::look_interval;
     const auto until = std::min(deadline, overdue_.load(std::memory_order_relaxed));
     if (until != no_deadline)
       limit = std::clamp<std::chrono::nanoseconds>(until - Clock::now(), {}, limit);

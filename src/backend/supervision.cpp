@@ -5,7 +5,7 @@
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/actor/obituary.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
-#include <apalis/detail/sys/log.hpp>
+#include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/sys/oom.hpp>
 #include <apalis/error.hpp>
 #include <cstring>
@@ -49,14 +49,15 @@ void ProcessLink::welcome(process::Child child) noexcept {
   occupancy_.wake();  // a child is born awake, and has enough to do
   started_ = Clock::now();
   waiting_since_ = no_deadline;
+  victim_ = nullptr;
 }
 
 /// Notices a death, a time limit passed, a replacement due. True if there will be no worker any more.
 bool ProcessLink::look_after_worker() noexcept {
   if (life_ == Life::running) {
     if (child_.has_ended()) {
-      take_replies();  // what it sent before it ended counts
-      bury(Cause::died, {});
+      take_replies();  // what it sent before it ended counts, and may have been that it retires
+      if (child_.has_ended()) bury(Cause::died, {});
     } else if (timed_) {
       look_at_clock();
     }
@@ -102,6 +103,7 @@ void ProcessLink::look_at_clock() noexcept {
   if (Clock::now() < due) return;
   overdue_.store(no_deadline, std::memory_order_relaxed);
   limit_ = limit;
+  victim_ = state_in_progress();
   bury(Cause::overdue, "its call ran longer than its timeout of " + in_words(limit));
 }
 
@@ -113,6 +115,7 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   if (cause == Cause::retired) child_.wait(farewell);
   const bool by_us = !child_.has_ended();
   child_.kill();
+  take_last_replies();
   life_ = Life::down;
   if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
   const bool closed = closing_ && inbox_.pending.empty();
@@ -137,6 +140,14 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   reach(Point::parent_salvaged);
   wake_other_waiters();
   schedule(cause);
+}
+
+/// What a worker that is gone had sent before it went.
+void ProcessLink::take_last_replies() noexcept {
+  try {
+    (void)inbox_.take();
+  } catch (...) {  // it had broken the protocol, or memory is short: its replies end here
+  }
 }
 
 /// The pending call that the worker had begun; null if it was between calls, or in a post.
@@ -172,26 +183,28 @@ std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) 
   return actor::obituary(std::move(death));
 }
 
-/// The call in progress fails for what was done to it, the others for the death that it brought.
+/// The call that its worker was ended for fails as that says. Another one may have begun by then, and
+/// fails for the death, like all others.
 void ProcessLink::fail_in_progress(Cause cause, State& state) noexcept {
-  auto why = death_;
   try {
-    const auto name = state.entry != nullptr ? std::string{state.entry->name} : std::string{"close"};
-    if (cause == Cause::overdue)
-      why = std::make_exception_ptr(
+    const auto name = state.entry != nullptr ? state.entry->name : std::string_view{"close()"};
+    if (&state == victim_ && cause == Cause::overdue) {
+      state.store_error(std::make_exception_ptr(
           TimedOut(fmt::format("apalis: {} ran longer than its timeout of {}, and its worker '{}' "
                                "(pid {}) was killed",
-                               name, in_words(limit_), options().name, pid())));
-    if (cause == Cause::cancelled)
-      why = std::make_exception_ptr(
+                               name, in_words(limit_), options().name, pid()))));
+    } else if (&state == victim_ && cause == Cause::cancelled) {
+      state.store_cancelled(std::make_exception_ptr(
           Cancelled(fmt::format("apalis: {} was cancelled by force while it ran, and its worker '{}' "
                                 "(pid {}) was killed",
-                                name, options().name, pid())));
+                                name, options().name, pid()))));
+    } else {
+      state.store_error(death_);
+      death_told_ |= !state.abandoned;
+    }
   } catch (...) {
-    why = std::current_exception();
+    state.store_error(std::current_exception());  // no memory for words
   }
-  if (cause == Cause::died) death_told_ |= !state.abandoned;
-  state.store_error(std::move(why));
   (void)inbox_.pending.pop();
   actor::finish(state);
 }
@@ -203,8 +216,9 @@ bool ProcessLink::end_by_force(State& state) {
     state.store_cancelled();
     state.set_phase(State::Phase::early);
   }
+  victim_ = &state;
   bury(Cause::cancelled, "Token::cancel(force) ended its call");
-  return true;
+  return state.was_cancelled();  // or its reply came just before the end
 }
 
 /// Ends whatever there is, for good.
@@ -256,19 +270,19 @@ bool ProcessLink::salvage(Cause cause) noexcept {
   const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
   const auto finished = view_.control->calls.finished.load(std::memory_order_relaxed);
   auto& journal = *journal_;
-  inbox_.failures.keep_count();
+  inbox_.failures.forget_worker();
   while (journal.front_is_sent() && begun != nothing_yet) {
     const auto& entry = *journal.front();
     if (entry.position != begun && channel::is_at_or_after(entry.position, begun)) break;
     if (entry.state == nullptr) {
       if (entry.position == begun && finished != begun) inbox_.failures.note_lost(death_);
-    } else if (entry.position == begun && cause == Cause::died && entry.state->retries > 0) {
+    } else if (entry.position == begun && entry.state != victim_ && entry.state->retries > 0) {
       --entry.state->retries;
       entry.state->begun_before = true;
       break;
     } else {
       // Without a reply, though a later one may have begun: then the worker broke the order.
-      fail_in_progress(entry.position == begun ? cause : Cause::died, *entry.state);
+      fail_in_progress(cause, *entry.state);
     }
     journal.pop_front();
   }
@@ -328,7 +342,7 @@ void ProcessLink::schedule(Cause cause) noexcept {
 
 void ProcessLink::replace() noexcept {
   try {
-    welcome(source_.next(counts_.restarts + counts_.retired));
+    welcome(source_.next(generation()));
     spawn_failures_ = 0;
   } catch (const SystemError&) {
     // Short of processes or memory, which may pass.

@@ -7,7 +7,7 @@
 #include <apalis/detail/actor/nursery.hpp>
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/actor/worker.hpp>
-#include <apalis/detail/sys/log.hpp>
+#include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/sys/modules.hpp>
 #include <apalis/detail/sys/process.hpp>
 #include <apalis/detail/sys/system_error.hpp>

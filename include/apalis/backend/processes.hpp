@@ -34,7 +34,7 @@ using actor::State;
 /// done under it.)
 /// **Blocks:** submit() and post() while buffers are full; they take replies in meanwhile, so that
 /// neither side can wait for the other for ever.
-/// **Peer death:** a waiter looks every 5 ms; without one, the next touch does. The call in progress
+/// **Peer death:** a waiter looks every 1.5 ms; without one, the next touch does. The call in progress
 /// fails with WorkerDied. What had not begun goes to the next worker, if the options want one;
 /// otherwise it fails too.
 /// **Peer:** replies are copied out before anything looks at them; a child that breaks the
@@ -106,6 +106,10 @@ class ProcessLink final : public Link {
   void take_replies() noexcept;
   void cancel_queued() noexcept;
   [[nodiscard]] bool drop(State& state);
+  /// Which of the link's workers this is.
+  [[nodiscard]] std::uint32_t generation() const noexcept {
+    return counts_.restarts + counts_.retired;
+  }
 
   // --- The worker's end and its replacement, with the lock held: supervision.cpp.
   void begin_control() noexcept;
@@ -115,6 +119,7 @@ class ProcessLink final : public Link {
   void look_at_clock() noexcept;
   void bury(Cause cause, std::string reason) noexcept;
   void set_death(std::string reason, bool killed_by_us) noexcept;
+  void take_last_replies() noexcept;
   [[nodiscard]] State* state_in_progress() const noexcept;
   [[nodiscard]] std::exception_ptr obituary(std::string reason, bool killed_by_us) const;
   void fail_in_progress(Cause cause, State& state) noexcept;
@@ -161,6 +166,7 @@ class ProcessLink final : public Link {
 
   bool timed_ = false;                                 // some call has a time limit
   std::atomic<Deadline> overdue_{actor::no_deadline};  // when the call in progress will be
+  const State* victim_ = nullptr;                      // the call that the worker is ended for
   std::chrono::nanoseconds limit_{0};                  // that the last overdue call had passed
   Deadline waiting_since_ = actor::no_deadline;        // for the object to be made
   actor::Clock::time_point started_;                   // the worker

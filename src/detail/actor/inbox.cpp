@@ -49,7 +49,7 @@ void Inbox::retire(const std::byte* bytes, std::size_t size) {
   if (!may_retire || has_retired || size != sizeof failed_posts)
     throw channel::ProtocolViolation("it retired though nobody asked it to");
   std::memcpy(&failed_posts, bytes, size);
-  failures.add_lost(failed_posts);
+  failures.take_over(failed_posts);
   has_retired = true;
 }
 

@@ -9,7 +9,6 @@
 namespace apalis::detail::actor {
 namespace {
 
-constexpr std::chrono::milliseconds look_interval{5};  // at the workers' health
 constexpr std::chrono::microseconds patience{200};     // before sleeping
 
 std::size_t count_outcomes(std::span<State* const> states) {

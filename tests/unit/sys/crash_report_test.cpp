@@ -290,6 +290,7 @@ TEST_CASE("a broken stack is walked as far as it goes", "[crash_report]") {
 
 TEST_CASE("a host's second stack stays, a small one is replaced", "[crash_report]") {
   const std::size_t size = GENERATE(std::size_t{64 * 1024}, std::size_t{8 * 1024});
+  sys::prepare_crash_reports(sys::lock_forks());
   const auto [end, report] = [&] {
     const SharedReport shared;
     static char memory[64 * 1024];

@@ -26,8 +26,8 @@ struct Errand final : State {
 /// **Owns** the reading end of the reply lane; the queued states are their tokens'.
 /// **Threads:** one at a time, but has_message() from any.
 /// **Blocks:** never.
-/// **Peer:** every byte is a child's. It is copied before it is looked at, every length is bounded by
-/// bytes that came, and what no worker of ours sends is a ProtocolViolation.
+/// **Peer:** every byte is a child's. It is copied before it is looked at, every length is bounded
+/// by bytes that came, and what no worker of ours sends is a ProtocolViolation.
 /// **Ordering:** replies settle the pending states from the oldest on.
 class Inbox {
  public:
@@ -44,8 +44,8 @@ class Inbox {
     bool reported = false;  // and its room given back: the worker may be waiting for that
   };
 
-  /// Takes in the replies that are there, a lane's length of them at most: a worker that never stops
-  /// talking must not keep its parent. Throws ProtocolViolation, std::bad_alloc.
+  /// Takes in the replies that are there, a lane's length of them at most: a worker that never
+  /// stops talking must not keep its parent. Throws ProtocolViolation, std::bad_alloc.
   Taken take();
 
   /// Gives back the memory of a message that will never be whole.

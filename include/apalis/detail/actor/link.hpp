@@ -30,6 +30,10 @@ using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 inline constexpr Deadline no_deadline = Deadline::max();
 
+/// How often a thread that sleeps looks at the health of the worker it waits for. A look costs 5 µs, so
+/// that this takes 0.3 % of a core; and half of it passes before a death is noticed.
+inline constexpr std::chrono::microseconds look_interval{1500};
+
 /// From now on; no_deadline for what the clock can't express, such as hours::max().
 template <class Rep, class Period>
 Deadline deadline_after(std::chrono::duration<Rep, Period> limit) {

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace apalis::detail::actor {
 
@@ -23,10 +24,15 @@ class PostFailures {
 
   /// A post that failed because its worker died. It counts itself, for no worker will.
   void note_lost(const std::exception_ptr& error);
-  /// Failures counted by a worker that is gone.
-  void add_lost(std::uint64_t count) noexcept { lost_ += count; }
-  /// A worker has died that had told a failure, and takes its count with it.
-  void keep_count() noexcept { lost_ += told_ ? 1 : 0, told_ = false; }
+  /// A worker has left its count with its last message.
+  void take_over(std::uint64_t count) noexcept {
+    lost_ += count;
+    told_ = false;
+  }
+  /// A worker has died. If it had told a failure, it takes its count with it: it was one at least.
+  void forget_worker() noexcept {
+    if (std::exchange(told_, false)) ++lost_;
+  }
 
   /// The first failure, once: for the error hook.
   [[nodiscard]] bool has_unreported() const noexcept { return unreported_; }

@@ -59,7 +59,11 @@ class State {
     error_ = std::move(error);
   }
 
-  void store_cancelled() noexcept { kind_ = Reply::cancelled; }
+  /// `why`: null for a call that had not begun.
+  void store_cancelled(std::exception_ptr why = nullptr) noexcept {
+    kind_ = Reply::cancelled;
+    error_ = std::move(why);
+  }
   [[nodiscard]] bool was_cancelled() const noexcept { return kind_ == Reply::cancelled; }
 
   /// The encoded result. Throws what the call threw, or why it has none.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/core.h>
 
-#include <apalis/detail/sys/log.hpp>
+#include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/sys/per_process.hpp>
 #include <cstdio>
 #include <memory>
