@@ -23,6 +23,9 @@
 #include <type_traits>
 #include <vector>
 
+/// How long a test waits for what must happen before it calls it a failure: less than ctest does.
+inline constexpr int patience_ms = 40'000 * APALIS_TEST_SLOWNESS;
+
 // A sanitizer's runtime needs address space, descriptors and an allocator that may fail as it
 // likes.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -36,10 +39,6 @@ inline constexpr bool under_sanitizer = false;
 #else
 inline constexpr bool under_sanitizer = false;
 #endif
-
-/// How long a test waits for what must happen before it calls it a failure: less than ctest, and
-/// five times as long under a sanitizer, as ctest. A thousand forks may then take a minute.
-inline constexpr int patience_ms = under_sanitizer ? 200'000 : 40'000;
 
 /// A process, related or not, observed by a descriptor of it.
 class Watched {
