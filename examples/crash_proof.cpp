@@ -31,8 +31,7 @@ class Searcher {
 };
 
 int main(int argc, char** argv) {
-  std::vector<std::string> patterns = {"warrant(y|ies)", "(.|\n)+warranty", "((the|a) ?)+!",
-                                       "free(dom"};
+  std::vector<std::string> patterns = {"warrant(y|ies)", "(.|\n)+", "(([a-z]+) ?)+!", "free(dom"};
   std::vector<std::string> files;
   if (argc > 1) patterns = {argv[1]};
   for (int i = 2; i < argc; ++i) files.emplace_back(argv[i]);
@@ -46,12 +45,13 @@ int main(int argc, char** argv) {
   }
   std::sort(files.begin(), files.end());
 
-  apalis::Handler<Searcher> searcher{{.restart = {.max = 1000, .backoff = 0ms}, .timeout = 2s},
+  apalis::Handler<Searcher> searcher{{.restart = {.max = 1000, .backoff = 0ms}, .timeout = 300ms},
                                      std::in_place};
   std::printf("%zu files, %-18s %8s %8s %8s %8s\n", files.size(), "pattern", "found", "crashed",
               "too long", "refused");
   for (const std::string& pattern : patterns) {
-    std::vector<apalis::Token<long>> searches;  // all at once: what waits behind a crash is not lost
+    std::vector<apalis::Token<long>>
+        searches;  // all at once: what waits behind a crash is not lost
     for (const std::string& file : files)
       searches.push_back(searcher.call(&Searcher::count, pattern, file));
     long found = 0, crashed = 0, too_long = 0, refused = 0;

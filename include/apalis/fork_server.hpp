@@ -17,9 +17,9 @@ namespace apalis {
 /// made from then on. A worker forked from a threaded process has one thread and all the locks that
 /// the others held; from the server it has none.
 ///
-/// What a worker needs must be sent there: a carried object, or the arguments of one that is made in
-/// place, must be able to cross as a call's arguments do. A handler for which that is not so forks
-/// this process, if it still has one thread; else its constructor throws Error.
+/// What a worker needs must be sent there: a carried object, or the arguments of one that is made
+/// in place, must be able to cross as a call's arguments do. A handler for which that is not so
+/// forks this process, if it still has one thread; else its constructor throws Error.
 /// Options::on_worker_start must be a plain function (a captureless lambda after a `+`).
 ///
 /// Workers have this process's globals, files, directory and environment as they were at start().
@@ -35,7 +35,7 @@ class ForkServer {
   /// Throws Error if this process has threads already, SystemError.
   static void start();
 
-  /// Ends the server; workers that it made live on, but are not replaced any more.
+  /// Lets the server end, once no handler is left whose workers it would replace.
   static void stop() noexcept;
 
   [[nodiscard]] static bool is_running() noexcept;

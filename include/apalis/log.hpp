@@ -3,7 +3,7 @@
 
 // What the library has to say beside results and exceptions.
 //
-//   apalis::set_log_hook([](apalis::LogLevel level, std::string_view text) { my_log(level, text); });
+//   apalis::set_log_hook([](apalis::LogLevel level, std::string_view text) { note(level, text); });
 
 #include <functional>
 #include <string_view>
@@ -15,8 +15,8 @@ enum class LogLevel {
   warning,  ///< the program goes on, and something should be changed about it
 };
 
-/// Called with one line of text, without a newline, on the thread that has something to say, with no
-/// lock of the library's held. Must not throw.
+/// Called with one line of text, without a newline, on the thread that has something to say, with
+/// no lock of the library's held. Must not throw.
 using LogHook = std::function<void(LogLevel, std::string_view)>;
 
 /// Installs `hook` and returns the one before. At first, and with an empty hook, warnings go to

@@ -89,8 +89,8 @@ struct Options {
   std::uint64_t max_calls_per_worker = 0;
 
   /// How long each call may run, and the object's construction: then the worker is killed, the call
-  /// fails with TimedOut, and Restart decides about the others. Zero: for ever. Looked at while some
-  /// thread waits for the worker, to about 2 ms, and whenever the handler or a token is used.
+  /// fails with TimedOut, and Restart decides about the others. Zero: for ever. Looked at while
+  /// some thread waits for the worker, to about 2 ms, and whenever the handler or a token is used.
   std::chrono::nanoseconds timeout{0};
 
   ForkInThreads fork_in_threads = ForkInThreads::warn;
@@ -105,7 +105,8 @@ struct Options {
 
 /// How one call is treated: h.call({.timeout = 100ms}, &Solver::step, dt).
 struct CallOptions {
-  /// How long it may run; see Options::timeout, which it replaces for this call. Zero: as that says.
+  /// How long it may run; see Options::timeout, which it replaces for this call. Zero: as that
+  /// says.
   std::chrono::nanoseconds timeout{0};
 
   /// How often it may be run again when its worker died while it ran, if Options::restart gives it

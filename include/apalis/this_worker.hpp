@@ -36,7 +36,7 @@ class StopToken {
   StopToken(const std::atomic<std::uint64_t>& word, std::uint64_t order) noexcept
       : word_(&word), order_(order) {}
 
-  const std::atomic<std::uint64_t>* word_ = nullptr;  // where the parent writes whom it asks to stop
+  const std::atomic<std::uint64_t>* word_ = nullptr;  // where the parent says who shall stop
   std::uint64_t order_ = 0;
 };
 

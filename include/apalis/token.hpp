@@ -100,10 +100,10 @@ class [[nodiscard]] Token {
     }
   }
 
-  /// Drops the call if it has not begun: true, and get() throws Cancelled. False if it has begun
-  /// or ended. One that runs is asked to stop: this_worker().stop_token() in it says so; what it does
-  /// then is its own affair, and its outcome this token's. (False of a worker that SIGSTOP caught just
-  /// before it began the call: once continued, it may still drop it.)
+  /// Drops the call if it has not begun: true, and get() throws Cancelled. False if it has begun or
+  /// ended. One that runs is asked to stop: this_worker().stop_token() in it says so; what it does
+  /// then is its own affair, and its outcome this token's. (False of a worker that SIGSTOP caught
+  /// just before it began the call: once continued, it may still drop it.)
   bool cancel() { return cancel(detail::actor::Link::Cancel::ask); }
 
   /// The same, but the worker of a call that runs is killed: true, and get() throws Cancelled. What

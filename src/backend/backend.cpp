@@ -37,9 +37,10 @@ actor::Link* open_link(const Options& options, actor::Maker& maker) {
     case Backend::serial:
       return SerialLink::open(options, maker);
   }
-  throw Error(fmt::format("apalis: there is no backend number {}: use Backend::processes or "
-                          "Backend::serial",
-                          static_cast<int>(options.backend)));
+  throw Error(
+      fmt::format("apalis: there is no backend number {}: use Backend::processes or "
+                  "Backend::serial",
+                  static_cast<int>(options.backend)));
 }
 
 }  // namespace detail::backend

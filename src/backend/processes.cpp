@@ -30,11 +30,15 @@ bool is_full(const actor::Journal& journal) {
 }  // namespace
 
 ProcessLink* ProcessLink::open(const Options& options, Maker& maker, Origin origin) {
+  auto order = origin == Origin::any ? order_from_server(options, maker) : ServerOrder{};
   auto held = sys::lock_forks();
-  return new ProcessLink(options, maker, origin, held);
+  auto* const link = new ProcessLink(options, maker, std::move(order), held);
+  held.unlock();
+  if (link->source_.has_forked_threads()) warn_of_threads();
+  return link;
 }
 
-ProcessLink::ProcessLink(const Options& options, Maker& maker, Origin origin,
+ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order,
                          const sys::ForkLock& held)
     : Link(options),
       region_(channel::Region::of_this_process(held)),
@@ -42,13 +46,13 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, Origin origin,
       view_(channel::SliceView::at(slice_.base())),
       sender_(view_.requests, !region_.backs_on_demand()),
       inbox_(view_.replies),
-      child_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch,
-                  sys::every_bit, region_.heavy_barriers()),
+      child_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch, sys::every_bit,
+                  region_.heavy_barriers()),
       parent_bell_(view_.control->parent_bell.asleep, region_.header().parent.epoch,
                    std::uint32_t{1} << slice_.index() % 32, region_.heavy_barriers()),
       occupancy_(region_.occupancy()),
       worker_(view_.control->parent_core, view_.control->child_core),
-      source_(this->options(), region_, slice_.index()) {
+      source_(this->options(), region_, slice_.index(), std::move(order)) {
   begin_control();
   (void)sys::oom_watch();  // once per process: what it will compare with, should a worker die
   if (options.restart.max > 0 || options.max_calls_per_worker > 0) {
@@ -57,7 +61,6 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, Origin origin,
     inbox_.may_retire = options.max_calls_per_worker > 0;
   }
   if (options.timeout.count() > 0) keep_time();
-  if (origin == Origin::any) source_.use_server(maker);
   modules_ = source_.modules(held);
   code_ = modules_->find(reinterpret_cast<const void*>(maker.destroy));
   welcome(source_.first(maker, held));
@@ -190,7 +193,8 @@ bool ProcessLink::drop(State& state) {
   const auto patience_ends = Clock::now() + decision_limit;
   while (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position)) {
     // The worker took it up before it could surely see the mark; a moment later it has decided,
-    // unless it was stopped right there. If it has begun a later one, the reply to this one is here.
+    // unless it was stopped right there. If it has begun a later one, the reply to this one is
+    // here.
     if (calls.begun.load(std::memory_order_acquire) == state.position) return false;
     if (look_after_worker() || Clock::now() >= patience_ends) break;
     take_replies();
@@ -200,7 +204,8 @@ bool ProcessLink::drop(State& state) {
   if (state.phase() != State::Phase::pending) return state.was_cancelled();
   // The mark went with the worker that it was for; the call may be on its way to the next one.
   if (generation() != worker || life_ != Life::running) return drop(state);
-  if (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position)) return false;
+  if (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position))
+    return false;
   state.store_cancelled();
   state.set_phase(State::Phase::early);
   return true;
@@ -266,12 +271,12 @@ void ProcessLink::require_open() const {
 /// Messages go one after the other, though the lock is free while one waits for room.
 void ProcessLink::take_turn(Lock& lock, Deadline deadline) {
   while (sending_) [[unlikely]] {
-    if (deadline == no_deadline) {
-      turn_.wait(lock);
-    } else if (turn_.wait_until(lock, deadline) == std::cv_status::timeout) {
-      throw TimedOut("apalis: another thread's message did not get through to the worker");
+      if (deadline == no_deadline) {
+        turn_.wait(lock);
+      } else if (turn_.wait_until(lock, deadline) == std::cv_status::timeout) {
+        throw TimedOut("apalis: another thread's message did not get through to the worker");
+      }
     }
-  }
 }
 
 /// Sends a message, and queues the state that its reply is for. False if there is no worker any
@@ -437,7 +442,9 @@ void ProcessLink::surface(PostFailures& failures, std::uint64_t count) const {
   if (const auto error = failures.take(count, pid(), options().name)) std::rethrow_exception(error);
 }
 
-void ProcessLink::close() { close_until(no_deadline); }
+void ProcessLink::close() {
+  close_until(no_deadline);
+}
 
 void ProcessLink::close_until(Deadline deadline) {
   Errand errand;
@@ -491,6 +498,7 @@ void ProcessLink::shut(bool discard) noexcept {
         return;
       }
       if (discard) cancel_queued();
+      if (discard && life_ == Life::down) dismiss("its handler was destroyed");
     }
     close_until(actor::deadline_after(options().close_timeout));
   } catch (...) {
@@ -536,7 +544,9 @@ const channel::Doorbell* ProcessLink::begin_sleep() noexcept {
   return &parent_bell_;
 }
 
-void ProcessLink::end_sleep() noexcept { sleepers_.fetch_sub(1); }
+void ProcessLink::end_sleep() noexcept {
+  sleepers_.fetch_sub(1);
+}
 
 void ProcessLink::wake_other_waiters() const noexcept {
   if (region_.heavy_barriers()) {

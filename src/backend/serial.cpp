@@ -57,7 +57,9 @@ SerialLink::SerialLink(const Options& options, Maker& maker)
   }
 }
 
-SerialLink::~SerialLink() { destroy(); }
+SerialLink::~SerialLink() {
+  destroy();
+}
 
 void SerialLink::require_open() const {
   if (!open_)
@@ -115,9 +117,15 @@ void SerialLink::post(const wire::Buffer& message) {
 }
 
 // Every state is settled by submit().
-bool SerialLink::wait(State& /*state*/, Deadline /*deadline*/) { return true; }
-bool SerialLink::cancel(State& /*state*/, Cancel /*how*/) { return false; }
-void SerialLink::abandon(State& state) noexcept { delete &state; }
+bool SerialLink::wait(State& /*state*/, Deadline /*deadline*/) {
+  return true;
+}
+bool SerialLink::cancel(State& /*state*/, Cancel /*how*/) {
+  return false;
+}
+void SerialLink::abandon(State& state) noexcept {
+  delete &state;
+}
 
 std::exception_ptr SerialLink::take_failures() {
   return failures_.take(std::exchange(failed_posts_, 0), pid(), options().name);
@@ -155,7 +163,9 @@ bool SerialLink::alive() {
   return open_;
 }
 
-pid_t SerialLink::pid() const noexcept { return ::getpid(); }
+pid_t SerialLink::pid() const noexcept {
+  return ::getpid();
+}
 
 void SerialLink::destroy() noexcept {
   if (object_ != nullptr) destroy_(std::exchange(object_, nullptr));

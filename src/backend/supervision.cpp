@@ -52,7 +52,8 @@ void ProcessLink::welcome(process::Child child) noexcept {
   victim_ = nullptr;
 }
 
-/// Notices a death, a time limit passed, a replacement due. True if there will be no worker any more.
+/// Notices a death, a time limit passed, a replacement due. True if there will be no worker any
+/// more.
 bool ProcessLink::look_after_worker() noexcept {
   if (life_ == Life::running) {
     if (child_.has_ended()) {
@@ -183,8 +184,8 @@ std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) 
   return actor::obituary(std::move(death));
 }
 
-/// The call that its worker was ended for fails as that says. Another one may have begun by then, and
-/// fails for the death, like all others.
+/// The call that its worker was ended for fails as that says. Another one may have begun by then,
+/// and fails for the death, like all others.
 void ProcessLink::fail_in_progress(Cause cause, State& state) noexcept {
   try {
     const auto name = state.entry != nullptr ? state.entry->name : std::string_view{"close()"};
@@ -194,10 +195,10 @@ void ProcessLink::fail_in_progress(Cause cause, State& state) noexcept {
                                "(pid {}) was killed",
                                name, in_words(limit_), options().name, pid()))));
     } else if (&state == victim_ && cause == Cause::cancelled) {
-      state.store_cancelled(std::make_exception_ptr(
-          Cancelled(fmt::format("apalis: {} was cancelled by force while it ran, and its worker '{}' "
-                                "(pid {}) was killed",
-                                name, options().name, pid()))));
+      state.store_cancelled(std::make_exception_ptr(Cancelled(
+          fmt::format("apalis: {} was cancelled by force while it ran, and its worker '{}' "
+                      "(pid {}) was killed",
+                      name, options().name, pid()))));
     } else {
       state.store_error(death_);
       death_told_ |= !state.abandoned;
@@ -363,15 +364,15 @@ void ProcessLink::note_exit(Cause cause, bool replaced) noexcept {
   if (!replaced && !options().on_worker_exit) return;
   try {
     const auto& status = child_.status();
-    exits_.push_back({.name = options().name,
-                      .pid = pid(),
-                      .known = status.known,
-                      .status = status.status,
-                      .signal = status.signal,
-                      .expected = cause == Cause::retired || cause == Cause::dismissed ||
-                                  death_ == nullptr,
-                      .replaced = replaced,
-                      .error = death_});
+    exits_.push_back(
+        {.name = options().name,
+         .pid = pid(),
+         .known = status.known,
+         .status = status.status,
+         .signal = status.signal,
+         .expected = cause == Cause::retired || cause == Cause::dismissed || death_ == nullptr,
+         .replaced = replaced,
+         .error = death_});
   } catch (...) {  // no memory: its calls tell of its end
   }
 }

@@ -26,22 +26,50 @@ using actor::SpawnOrder;
 
 constexpr std::chrono::seconds spawn_limit{10};  // a fork takes milliseconds at the worst
 
-/// Forking is safe for the C library's own locks only.
-void consider_threads(ForkInThreads policy) {
-  if (policy == ForkInThreads::allow || !sys::has_threads()) return;
-  constexpr auto text =
-      "apalis: this process has threads, and a worker forked from it has none of them but all the "
-      "locks that they held: call apalis::ForkServer::start() before the first thread, or make "
-      "handlers before it, or set Options::fork_in_threads";
-  if (policy == ForkInThreads::refuse) throw Error(text);
-  static constinit sys::PerProcess<std::atomic<bool>> told;
-  if (!told.get().exchange(true)) sys::log(LogLevel::warning, text);
+constexpr auto thread_advice =
+    "apalis: this process has threads, and a worker forked from it has none of them but all the "
+    "locks that they held: call apalis::ForkServer::start() before the first thread, or make "
+    "handlers before it, or set Options::fork_in_threads";
+
+bool is_from(const sys::ModuleMap& modules, const void* code) noexcept {
+  return modules.find(code).contains(code);
 }
 
 }  // namespace
 
+void warn_of_threads() noexcept {
+  static constinit sys::PerProcess<std::atomic<bool>> told;
+  if (!told.get().exchange(true)) sys::log(LogLevel::warning, thread_advice);
+}
+
+ServerOrder order_from_server(const Options& options, const actor::Maker& maker) {
+  ServerOrder order{.server = WorkerServer::current(), .recipe = {}};
+  if (order.server == nullptr) return order;
+  const auto& hook = options.on_worker_start;
+  const char* obstacle = nullptr;
+  if (hook && hook.target<void (*)()>() == nullptr) {
+    obstacle = "its on_worker_start is no plain function (write +[]{ ... })";
+  } else if (!is_from(*order.server->modules(), reinterpret_cast<const void*>(maker.destroy))) {
+    obstacle = "its code was loaded after the server was started";
+  } else if (!maker.write(order.recipe)) {
+    obstacle =
+        "its object, or what it is made from, has no serialisation (give it a cereal serialize "
+        "function, or make it in place from arguments that have one)";
+  }
+  if (obstacle == nullptr) return order;
+  if (sys::has_threads())
+    throw Error(fmt::format("apalis: handler '{}' can't be made: {}, so the fork server can't make "
+                            "its worker; and this process has threads, so it must not be forked",
+                            options.name, obstacle));
+  return {};
+}
+
 process::LaunchPlan WorkerSource::plan() const {
   return {.title = "apalis: " + options_.name, .cpu = options_.cpu};
+}
+
+bool WorkerSource::replaces() const noexcept {
+  return options_.restart.max > 0 || options_.max_calls_per_worker > 0;
 }
 
 std::uint64_t WorkerSource::max_calls() const noexcept {
@@ -49,40 +77,21 @@ std::uint64_t WorkerSource::max_calls() const noexcept {
                                             : std::numeric_limits<std::uint64_t>::max();
 }
 
-void WorkerSource::use_server(const actor::Maker& maker) {
-  auto server = WorkerServer::current();
-  if (server == nullptr) return;
-  const auto& hook = options_.on_worker_start;
-  const char* obstacle = nullptr;
-  if (hook && hook.target<void (*)()>() == nullptr) {
-    obstacle = "its on_worker_start is no plain function (write +[]{ ... })";
-  } else if (!server->modules()->find(reinterpret_cast<const void*>(maker.destroy)).contains(
-                 reinterpret_cast<const void*>(maker.destroy))) {
-    obstacle = "its code was loaded after the server was started";
-  } else if (!maker.write(recipe_)) {
-    obstacle =
-        "its object, or what it is made from, has no serialisation (give it a cereal serialize "
-        "function, or make it in place from arguments that have one)";
-  }
-  if (obstacle == nullptr) {
-    server_ = std::move(server);
-    destroy_ = maker.destroy;
-    return;
-  }
-  recipe_ = {};
-  if (sys::has_threads())
-    throw Error(fmt::format("apalis: handler '{}' can't be made: {}, so the fork server can't make "
-                            "its worker; and this process has threads, so it must not be forked",
-                            options_.name, obstacle));
-}
-
 std::shared_ptr<const sys::ModuleMap> WorkerSource::modules(const sys::ForkLock& held) const {
-  return server_ != nullptr ? server_->modules() : sys::loaded_modules(held);
+  return order_.server != nullptr ? order_.server->modules() : sys::loaded_modules(held);
 }
 
 process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& held) {
-  if (server_ != nullptr) return next(0);
-  consider_threads(options_.fork_in_threads);
+  destroy_ = maker.destroy;
+  if (order_.server != nullptr) {
+    auto child = next(0);
+    if (!replaces()) order_ = {};  // the server may end before this handler does
+    return child;
+  }
+  if (options_.fork_in_threads != ForkInThreads::allow && sys::has_threads()) {
+    if (options_.fork_in_threads == ForkInThreads::refuse) throw Error(thread_advice);
+    forked_threads_ = true;
+  }
   actor::Worker worker{region_,
                        {.slice = slice_,
                         .max_calls = max_calls(),
@@ -90,12 +99,12 @@ process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& hel
                         .on_start = &options_.on_worker_start},
                        maker};
   auto child = process::launch(plan(), worker, held);
-  if (options_.restart.max == 0 && options_.max_calls_per_worker == 0) return child;
+  if (!replaces()) return child;
   try {
     actor::NurseryMaker nursery{region_, &maker, &options_.on_worker_start};
-    nursery_ = ProcessLink::open({.name = options_.name + " (spare)",
-                                  .fork_in_threads = ForkInThreads::allow},
-                                 nursery, ProcessLink::Origin::here);
+    nursery_ = ProcessLink::open(
+        {.name = options_.name + " (spare)", .fork_in_threads = ForkInThreads::allow}, nursery,
+        ProcessLink::Origin::here);
   } catch (...) {
     child.kill();
     throw;
@@ -104,55 +113,54 @@ process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& hel
 }
 
 process::Child WorkerSource::next(std::uint32_t generation) {
-  if (server_ == nullptr) return spawn(*nursery_, generation);
-  const auto turn = server_->turn();
-  return spawn(server_->link(), generation);
+  if (order_.server == nullptr) return spawn(*nursery_, generation);
+  const auto turn = order_.server->turn();
+  return spawn(order_.server->link(), generation);
 }
 
 process::Child WorkerSource::spawn(ProcessLink& nursery, std::uint32_t generation) {
-  auto& spawned = nursery.spawned();
-  spawned.store(0, std::memory_order_relaxed);
-  pid_t pid = 0;
-  try {
-    pid = order_worker(nursery, generation);
-  } catch (...) {
-    // It may have ended, or been given up, between its fork and its word about it.
-    nursery.kill();
-    if (const pid_t stray = spawned.load(std::memory_order_relaxed); stray > 0)
-      process::Child{stray, sys::open_pidfd(stray)}.kill();
-    throw;
-  }
-  if (pid < 0)
-    sys::throw_errno(-pid, "cannot fork a worker", "see ulimit -u and the cgroup's pids.max");
-  return process::adopt(pid, plan());
-}
-
-pid_t WorkerSource::order_worker(ProcessLink& nursery, std::uint32_t generation) {
   SpawnOrder order{.slice = slice_, .generation = generation, .max_calls = max_calls()};
-  if (server_ != nullptr) {
-    order.make = reinterpret_cast<std::uint64_t>(recipe_.make);
+  if (order_.server != nullptr) {
+    order.make = reinterpret_cast<std::uint64_t>(order_.recipe.make);
     order.destroy = reinterpret_cast<std::uint64_t>(destroy_);
     if (const auto& hook = options_.on_worker_start)
       order.on_start = reinterpret_cast<std::uint64_t>(*hook.target<void (*)()>());
   }
+  const auto plan = this->plan();
   wire::Buffer message;
-  wire::encode_call_v<Nursery, &Nursery::spawn>(message, order, plan().title,
-                                                recipe_.arguments.bytes());
+  wire::encode_call_v<Nursery, &Nursery::spawn>(message, order, plan.title,
+                                                order_.recipe.arguments.bytes());
+  const pid_t pid = spawned_pid(nursery, message);
+  if (pid < 0)
+    sys::throw_errno(-pid, "cannot fork a worker", "see ulimit -u and the cgroup's pids.max");
+  return process::adopt(pid, plan);
+}
+
+/// A nursery's answer. If it dies over that, or does not answer, it leaves no worker behind.
+pid_t WorkerSource::spawned_pid(ProcessLink& nursery, const wire::Buffer& message) {
   auto state = std::make_unique<actor::ResultState<std::int32_t>>();
   wire::Reader reader{message.bytes()};
   state->entry = wire::read_entry(reader);
   state->attach(nursery);
+  auto& spawned = nursery.spawned();
+  spawned.store(0, std::memory_order_relaxed);
   nursery.submit(message, *state);
-  if (!nursery.wait(*state, actor::deadline_after(spawn_limit))) {
-    nursery.abandon(*state.release());
+  const bool answered = nursery.wait(*state, actor::deadline_after(spawn_limit));
+  try {
+    if (answered) return state->value();
+    nursery.kill();
     throw TimedOut(fmt::format("apalis: '{}' (pid {}) makes no worker for '{}'",
                                nursery.options().name, nursery.pid(), options_.name));
+  } catch (...) {
+    // It may have ended between its fork and its word about it.
+    if (const pid_t stray = spawned.load(std::memory_order_relaxed); stray > 0)
+      process::Child{stray, sys::open_pidfd(stray)}.kill();
+    throw;
   }
-  return state->value();
 }
 
 void WorkerSource::close() noexcept {
-  server_.reset();
+  order_ = {};
   if (nursery_ == nullptr) return;
   // Killed, for the object that it keeps was never used: it must not be destroyed there either.
   try {

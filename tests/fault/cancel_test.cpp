@@ -134,8 +134,8 @@ TEST_CASE("what was cancelled in the queue of a worker that dies is not run by t
           "[cancel]") {
   Gate entered;
   Gate leave;
-  Handler<Work> h{{.restart = {.max = 2}}, apalis::carry,
-                  Work{.entered = &entered, .leave = &leave}};
+  Handler<Work> h{
+      {.restart = {.max = 2}}, apalis::carry, Work{.entered = &entered, .leave = &leave}};
   auto running = h.call(&Work::wait);
   std::vector<apalis::Token<int>> queued;
   for (int i = 0; i < 10; ++i) queued.push_back(h.call(&Work::mark, i));

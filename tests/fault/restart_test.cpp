@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: BSL-1.0
-// A worker that dies is replaced, if its handler says so; what had not begun is done by the next one.
+// SPDX-License-Identifier: BSL-1.0 A worker that dies is replaced, if its handler says so; what had
+// not begun is done by the next one.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,7 +59,9 @@ struct Mortal {
   int generation() const { return static_cast<int>(apalis::this_worker().generation()); }
 };
 
-Options restarting(unsigned max) { return {.restart = {.max = max, .backoff = 1ms}}; }
+Options restarting(unsigned max) {
+  return {.restart = {.max = max, .backoff = 1ms}};
+}
 
 template <class R>
 void check_died(apalis::Token<R> token) {
@@ -83,7 +85,8 @@ TEST_CASE("a worker that dies is replaced by one with the carried object as it w
 TEST_CASE("an object made in place is made again from its arguments, moved-from ones too",
           "[restart]") {
   struct Named {
-    explicit Named(std::string n, std::unique_ptr<int> v) : name(std::move(n)), value(std::move(v)) {}
+    explicit Named(std::string n, std::unique_ptr<int> v)
+        : name(std::move(n)), value(std::move(v)) {}
     std::string name;
     std::unique_ptr<int> value;
     std::string tell() const { return name + std::to_string(*value); }
@@ -308,8 +311,7 @@ TEST_CASE("a worker retires after its calls, and no call is lost", "[restart][re
   SECTION("calls") {
     std::vector<apalis::Token<int>> tokens;
     for (int i = 0; i < 105; ++i) tokens.push_back(h.call(&Mortal::add, 1));
-    for (int i = 0; i < 105; ++i)
-      REQUIRE(tokens[static_cast<std::size_t>(i)].get() == i % 10 + 1);
+    for (int i = 0; i < 105; ++i) REQUIRE(tokens[static_cast<std::size_t>(i)].get() == i % 10 + 1);
     CHECK(h.retired() == 10);
   }
   SECTION("posts, and what they failed with") {
@@ -357,7 +359,9 @@ TEST_CASE("on_worker_start runs in each worker before its object is made", "[res
     int die_now() { die(); }
   };
   auto options = restarting(1);
-  options.on_worker_start = [] { prepared = 40 + static_cast<int>(apalis::this_worker().generation()); };
+  options.on_worker_start = [] {
+    prepared = 40 + static_cast<int>(apalis::this_worker().generation());
+  };
   Handler<Looks> h{options, std::in_place};
   CHECK(h.call(&Looks::tell).get() == 40);
   check_died(h.call(&Looks::die_now));
@@ -375,9 +379,7 @@ TEST_CASE("a handler dropped by a fork leaves worker and spare alone", "[restart
   Handler<Mortal> h{restarting(1), std::in_place};
   const pid_t fork = ::fork();
   if (fork == 0) {
-    {
-      const auto dropped = std::move(h);
-    }
+    { const auto dropped = std::move(h); }
     ::_exit(0);
   }
   int status = 1;

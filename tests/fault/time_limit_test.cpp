@@ -66,7 +66,8 @@ TEST_CASE("a call that runs too long is ended, spinning or asleep", "[time_limit
 
 TEST_CASE("the handler's limit holds for each call that has none of its own", "[time_limit]") {
   Gate entered;
-  Handler<Slow> h{{.restart = {.max = 5}, .timeout = 30ms}, apalis::carry, Slow{.entered = &entered}};
+  Handler<Slow> h{
+      {.restart = {.max = 5}, .timeout = 30ms}, apalis::carry, Slow{.entered = &entered}};
   (void)overdue(h.call(&Slow::spin));
   CHECK(h.call(&Slow::add, 1).get() == 1);
   auto long_one = h.call({.timeout = 1h}, &Slow::spin);

@@ -30,13 +30,13 @@ using actor::State;
 
 /// **Owns** a slice of the region, the child, and the queue of calls whose replies are due.
 /// **Threads:** any. One mutex guards everything; nobody holds it while waiting, be it for a reply,
-/// for room, or for another thread's message to be sent. (Making a new worker, once one has died, is
-/// done under it.)
+/// for room, or for another thread's message to be sent. (Making a new worker, once one has died,
+/// is done under it.)
 /// **Blocks:** submit() and post() while buffers are full; they take replies in meanwhile, so that
 /// neither side can wait for the other for ever.
-/// **Peer death:** a waiter looks every 1.5 ms; without one, the next touch does. The call in progress
-/// fails with WorkerDied. What had not begun goes to the next worker, if the options want one;
-/// otherwise it fails too.
+/// **Peer death:** a waiter looks every 1.5 ms; without one, the next touch does. The call in
+/// progress fails with WorkerDied. What had not begun goes to the next worker, if the options want
+/// one; otherwise it fails too.
 /// **Peer:** replies are copied out before anything looks at them; a child that breaks the
 /// protocol is killed.
 class ProcessLink final : public Link {
@@ -86,7 +86,7 @@ class ProcessLink final : public Link {
     dismissed,  // by kill(), or as it did not close in time
   };
 
-  ProcessLink(const Options& options, Maker& maker, Origin origin, const sys::ForkLock& held);
+  ProcessLink(const Options& options, Maker& maker, ServerOrder order, const sys::ForkLock& held);
   ~ProcessLink() override;
 
   // --- Sending, with the lock held; those that take it release it while they wait.
@@ -146,7 +146,7 @@ class ProcessLink final : public Link {
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
   Life life_ = Life::running;
   bool closing_ = false;      // no more calls: the close message is sent, or nobody will read one
-  std::exception_ptr death_;  // of the last worker; why calls fail, once ended other than by close()
+  std::exception_ptr death_;  // of the last worker: why calls fail, once ended, but by close()
   bool death_told_ = false;   // some caller has seen it, or asked for it by kill()
   channel::Region& region_;
   channel::Slice slice_;

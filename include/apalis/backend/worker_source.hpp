@@ -13,11 +13,23 @@
 #include <apalis/options.hpp>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace apalis::detail::backend {
 
 class ProcessLink;
 class WorkerServer;
+
+/// What the fork server is given to make a handler's workers.
+struct ServerOrder {
+  std::shared_ptr<WorkerServer> server;  // null: this process is forked instead
+  actor::Recipe recipe;
+};
+
+/// Whether the fork server can make what `maker` makes, and how. To be asked with no lock held, for it
+/// encodes the object. Throws Error where the server can't and this process, having threads, should
+/// not be forked either.
+[[nodiscard]] ServerOrder order_from_server(const Options& options, const actor::Maker& maker);
 
 /// **Owns** the spare child, if the options ask for one.
 /// **Threads:** one at a time.
@@ -25,15 +37,13 @@ class WorkerServer;
 class WorkerSource {
  public:
   /// `options`: the link's own, which outlive this.
-  WorkerSource(const Options& options, channel::Region& region, std::uint32_t slice) noexcept
-      : options_(options), region_(region), slice_(slice) {}
+  WorkerSource(const Options& options, channel::Region& region, std::uint32_t slice,
+               ServerOrder order) noexcept
+      : options_(options), region_(region), slice_(slice), order_(std::move(order)) {}
   WorkerSource(const WorkerSource&) = delete;
   WorkerSource& operator=(const WorkerSource&) = delete;
   ~WorkerSource() { close(); }
 
-  /// Before first(): lets the fork server make the workers, if there is one and the object can be
-  /// sent. Throws Error where it can't and this process, having threads, should not be forked either.
-  void use_server(const actor::Maker& maker);
   /// The code that the workers have.
   [[nodiscard]] std::shared_ptr<const sys::ModuleMap> modules(const sys::ForkLock& held) const;
 
@@ -47,8 +57,11 @@ class WorkerSource {
 
   /// Whether next() can be called.
   [[nodiscard]] bool has_next() const noexcept {
-    return nursery_ != nullptr || server_ != nullptr;
+    return nursery_ != nullptr || order_.server != nullptr;
   }
+
+  /// Whether first() forked this process though it had other threads.
+  [[nodiscard]] bool has_forked_threads() const noexcept { return forked_threads_; }
 
   /// Ends the spare child.
   void close() noexcept;
@@ -57,17 +70,21 @@ class WorkerSource {
 
  private:
   [[nodiscard]] process::Child spawn(ProcessLink& nursery, std::uint32_t generation);
-  [[nodiscard]] pid_t order_worker(ProcessLink& nursery, std::uint32_t generation);
+  [[nodiscard]] pid_t spawned_pid(ProcessLink& nursery, const wire::Buffer& message);
   [[nodiscard]] process::LaunchPlan plan() const;
+  [[nodiscard]] bool replaces() const noexcept;
   [[nodiscard]] std::uint64_t max_calls() const noexcept;
 
   const Options& options_;
   channel::Region& region_;
   std::uint32_t slice_;
-  ProcessLink* nursery_ = nullptr;
-  std::shared_ptr<WorkerServer> server_;
-  actor::Recipe recipe_;  // for the server
+  ServerOrder order_;
   void (*destroy_)(void*) noexcept = nullptr;
+  ProcessLink* nursery_ = nullptr;
+  bool forked_threads_ = false;
 };
+
+/// Says once in this process that it was forked though it had threads.
+void warn_of_threads() noexcept;
 
 }  // namespace apalis::detail::backend

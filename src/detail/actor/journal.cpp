@@ -77,8 +77,7 @@ void Journal::rewind() noexcept {
 
 void Journal::drop_cancelled() noexcept {
   std::erase_if(entries_, [this](const Entry& entry) {
-    const bool cancelled =
-        entry.state != nullptr && entry.state->phase() == State::Phase::early;
+    const bool cancelled = entry.state != nullptr && entry.state->phase() == State::Phase::early;
     if (cancelled) unsent_bytes_ -= entry.message.size();
     return cancelled;
   });

@@ -2,7 +2,7 @@
 #include <fmt/core.h>
 
 #if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>  // glibc 2.32
+#  include <sys/single_threaded.h>  // glibc 2.32
 #endif
 
 #include <apalis/detail/actor/link.hpp>

@@ -129,8 +129,8 @@ std::exception_ptr obituary(Death death) {
   if (!cause.hint.empty()) what += ": " + cause.hint;
   if (report && death.code != nullptr) {
     auto names = sys::code_names(std::span{report->stack, report->frames}, *death.code);
-    // What the processor or the kernel caught happened right there; else the top is raise(). After a
-    // call to where no code is, the caller is the next.
+    // What the processor or the kernel caught happened right there; else the top is raise(). After
+    // a call to where no code is, the caller is the next.
     if (report->code > 0)
       for (const auto& name : std::span{names}.first(std::min<std::size_t>(names.size(), 2)))
         if (!name.function.empty()) {

@@ -9,7 +9,7 @@
 namespace apalis::detail::actor {
 namespace {
 
-constexpr std::chrono::microseconds patience{200};     // before sleeping
+constexpr std::chrono::microseconds patience{200};  // before sleeping
 
 std::size_t count_outcomes(std::span<State* const> states) {
   return static_cast<std::size_t>(std::ranges::count_if(

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kept_capacity = std::size_t{1} << 20;  // of buffers, between messages
 constexpr int most_breaths = 8;
-constexpr int burst = 4;  // requests found without waiting between them
+constexpr int burst = 4;            // requests found without waiting between them
 constexpr int exit_no_memory = 71;  // EX_OSERR: not even a short reply could be sent
 
 const wire::Entry& entry_of(std::span<const std::byte> message) {
@@ -238,8 +238,7 @@ void Worker::send(Answer answer, const wire::Buffer& bytes) {
   sender_.back_all();
   for (std::size_t at = 0; at < size;) {
     const auto part = std::min<std::size_t>(size - at, channel::block_limit);
-    send_when_possible(
-        [&] { return sender_.try_send_piece(tag, bytes.data() + at, part, size); });
+    send_when_possible([&] { return sender_.try_send_piece(tag, bytes.data() + at, part, size); });
     at += part;
     reach(Point::child_piece);
   }

@@ -14,7 +14,7 @@
 
 namespace apalis::detail::actor {
 
-/// **Owns** copies of the messages, in the parent's private memory: a worker can overwrite its lane.
+/// **Owns** copies of the messages, in the parent's private memory: a worker can overwrite a lane.
 /// **Threads:** one at a time.
 /// **Blocks:** never.
 /// **Ordering:** entries are sent, done and forgotten in the order in which they were accepted.

@@ -30,8 +30,8 @@ using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 inline constexpr Deadline no_deadline = Deadline::max();
 
-/// How often a thread that sleeps looks at the health of the worker it waits for. A look costs 5 µs, so
-/// that this takes 0.3 % of a core; and half of it passes before a death is noticed.
+/// How often a thread that sleeps looks at the health of the worker it waits for. A look costs 5
+/// µs, so that this takes 0.3 % of a core; and half of it passes before a death is noticed.
 inline constexpr std::chrono::microseconds look_interval{1500};
 
 /// From now on; no_deadline for what the clock can't express, such as hours::max().
@@ -92,8 +92,8 @@ class Link {
   /// Waits until the state is settled; false if the deadline came first.
   virtual bool wait(State& state, Deadline deadline) = 0;
 
-  /// Drops a call that has not begun; then it is settled as cancelled and true is returned. One that
-  /// runs is asked to stop or, by force, ended with its worker (true again).
+  /// Drops a call that has not begun; then it is settled as cancelled and true is returned. One
+  /// that runs is asked to stop or, by force, ended with its worker (true again).
   enum class Cancel { ask, force };
   virtual bool cancel(State& state, Cancel how) = 0;
 

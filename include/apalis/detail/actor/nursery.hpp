@@ -21,15 +21,15 @@ struct SpawnOrder {
   std::uint32_t slice = 0;
   std::uint32_t generation = 0;
   std::uint64_t max_calls = 0;
-  // Of a nursery without a maker: what to make the object by. Addresses in the image, which parent and
-  // nursery share.
+  // Of a nursery without a maker: what to make the object by. Addresses in the image, which parent
+  // and nursery share.
   std::uint64_t make = 0;
   std::uint64_t destroy = 0;
   std::uint64_t on_start = 0;
 };
 
-/// **Owns** nothing: its maker, if it has one, is the forking parent's, in this process's copy of its memory, and it
-/// stays unused here, for each worker to use its own copy.
+/// **Owns** nothing: its maker, if it has one, is the forking parent's, in this process's copy of
+/// that memory. It stays unused here, for each worker to use its own copy.
 class Nursery {
  public:
   Nursery(channel::Region& region, Maker* maker, const std::function<void()>* on_start) noexcept
@@ -50,7 +50,8 @@ class Nursery {
 class NurseryMaker final : public Maker {
  public:
   /// `maker`: null for a nursery whose orders say how to make the object.
-  NurseryMaker(channel::Region& region, Maker* maker, const std::function<void()>* on_start) noexcept
+  NurseryMaker(channel::Region& region, Maker* maker,
+               const std::function<void()>* on_start) noexcept
       : Maker([](void* nursery) noexcept { delete static_cast<Nursery*>(nursery); }),
         region_(region),
         maker_(maker),

@@ -35,7 +35,7 @@ static_assert((lane_units & (lane_units - 1)) == 0 && (arena_bytes & (arena_byte
               "positions wrap at 2^32, so ring sizes must be powers of two");
 
 /// Leaves no message in the first `units` units and no progress: whatever the processes that used
-/// this lane wrote, the next ones find nothing of it. Threads may be looking for messages meanwhile.
+/// this lane wrote, the next ones find nothing of it. Threads may look for messages meanwhile.
 inline void clear(const Lane& lane, std::uint32_t units) noexcept {
   for (std::uint32_t i = 0; i < units; ++i) lane.units[i].head.store(0, std::memory_order_relaxed);
   lane.progress->word.store(0, std::memory_order_release);

@@ -103,8 +103,8 @@ class Receiver {
     return next_.load(std::memory_order_relaxed);
   }
 
-  /// Starts anew for another sender, once the last one is gone. Gives the whole ring its pages first,
-  /// for nobody knows which of them the last sender wrote. Throws SystemError, having done nothing.
+  /// Starts anew for another sender, once the last one is gone. Gives the whole ring its pages
+  /// first, for nobody knows which the last sender wrote. Throws SystemError, having done nothing.
   void restart();
 
   /// Arena blocks are aligned to, and take a multiple of, a cache line.

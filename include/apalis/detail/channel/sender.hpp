@@ -71,8 +71,8 @@ class Sender {
   bool mark(std::uint32_t position) noexcept {
     if (next_ - position > lane_units) return false;
     auto& head = lane_.unit(position).head;
-    // Only this side writes the unit while it is in flight, so no exchange is needed. Released again,
-    // for the receiver may find the message by this very store. Partner: Receiver::try_take().
+    // Only this side writes the unit while it is in flight, so no exchange is needed. Released
+    // again, for the receiver may find the message by this store. Partner: Receiver::try_take().
     head.store(head.load(std::memory_order_relaxed) | Head::mark_bit, std::memory_order_release);
     return true;
   }

@@ -40,8 +40,8 @@ struct ChildIdentity {
 /// ends without running the parent's atexit handlers. Throws SystemError, having made nothing.
 [[nodiscard]] Child launch(const LaunchPlan& plan, ChildBody& body, const sys::ForkLock& held);
 
-/// In a child of launch() that runs nothing but this library's code: makes a sibling, a child of its
-/// own parent, to run `body`. Returns its pid, or -errno; see sys::fork_sibling() for `told`.
+/// In a child of launch() that runs nothing but this library's code: makes a sibling, a child of
+/// its own parent, to run `body`. Returns its pid, or -errno; see sys::fork_sibling() for `told`.
 /// **Fork:** no fork handlers run.
 [[nodiscard]] pid_t launch_sibling(const LaunchPlan& plan, ChildBody& body,
                                    std::atomic<std::int32_t>& told) noexcept;

@@ -48,8 +48,8 @@ class SharedMemory {
 /// Async-signal-safe.
 [[nodiscard]] int back_here(void* start, std::size_t size) noexcept;
 
-/// The same, and throws what it fails with. Where pages can't be given on demand (Linux before 5.14),
-/// the range has them already, as SharedMemory::backs_on_demand() asks of its owner.
+/// The same, and throws what it fails with. Where pages can't be given on demand (Linux before
+/// 5.14), the range has them already, as SharedMemory::backs_on_demand() asks of its owner.
 void require_pages(void* start, std::size_t size);
 
 /// Returns the memory of a range to the kernel; it reads as zero afterwards. False: not supported,
