@@ -57,8 +57,9 @@ void ProcessLink::welcome(process::Child child) noexcept {
 bool ProcessLink::look_after_worker() noexcept {
   if (life_ == Life::running) {
     if (child_.has_ended()) {
+      const auto workers = counts_.restarts + counts_.retired;
       take_replies();  // what it sent before it ended counts, and may have been that it retires
-      if (child_.has_ended()) bury(Cause::died, {});
+      if (counts_.restarts + counts_.retired == workers) bury(Cause::died, {});
     } else if (timed_) {
       look_at_clock();
     }

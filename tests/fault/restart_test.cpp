@@ -351,6 +351,19 @@ TEST_CASE("a worker that retires runs its object's destructor", "[restart][retir
   CHECK(!ended.pass_within(0ms));
 }
 
+TEST_CASE("a worker that had retired and ended before anybody looked died of nothing",
+          "[restart][retire]") {
+  Handler<Mortal> h{{.max_calls_per_worker = 1}, std::in_place};
+  for (int i = 0; i < 20; ++i) {
+    const Watched worker(h.pid());
+    h.call(&Mortal::add, 1).get();
+    REQUIRE(worker.ends());
+    REQUIRE(h.alive());
+  }
+  CHECK(h.retired() == 20);
+  CHECK(h.restarts() == 0);
+}
+
 TEST_CASE("on_worker_start runs in each worker before its object is made", "[restart]") {
   static int prepared = 0;
   struct Looks {

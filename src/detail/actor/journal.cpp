@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <apalis/detail/actor/journal.hpp>
+#include <apalis/detail/core/protocol_point.hpp>
 
 namespace apalis::detail::actor {
 
@@ -43,6 +44,7 @@ bool Journal::send(channel::Sender& sender, Entry& entry) {
     const auto part = std::min<std::size_t>(size - entry.sent_bytes, channel::block_limit);
     if (!sender.try_send_piece(tag, bytes + entry.sent_bytes, part, size)) return false;
     entry.sent_bytes += part;
+    reach(Point::parent_piece);
   }
   return true;
 }
