@@ -87,7 +87,9 @@ TEST_CASE("a large reply comes in pieces", "[inbox]") {
 TEST_CASE("a reply that nobody asked for is a violation", "[inbox]") {
   Ends ends;
   const auto part = Ends::as_bytes("0123456789");
-  SECTION("whole") { ends.send(Answer::value, "one"); }
+  SECTION("whole") {
+    ends.send(Answer::value, "one");
+  }
   SECTION("in pieces") {
     constexpr auto value = static_cast<std::uint8_t>(Answer::value);
     REQUIRE(ends.sender.try_send_piece(value, part.data(), part.size(), 20));

@@ -10,7 +10,9 @@ using apalis::detail::core::this_threads_stack;
 
 namespace {
 
-std::uintptr_t here() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }
+std::uintptr_t here() {
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+}
 
 }  // namespace
 
@@ -30,4 +32,6 @@ TEST_CASE("each thread knows its own stack", "[stack]") {
   CHECK_FALSE(other.holds(here()));
 }
 
-TEST_CASE("of no stack nothing is held", "[stack]") { CHECK_FALSE(StackBounds{}.holds(here())); }
+TEST_CASE("of no stack nothing is held", "[stack]") {
+  CHECK_FALSE(StackBounds{}.holds(here()));
+}

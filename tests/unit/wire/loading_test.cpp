@@ -116,7 +116,8 @@ TEST_CASE("bytes don't say how much stack is used", "[loading]") {
   CHECK(is_malformed<Tree>(endless));
   CHECK(is_malformed<std::unique_ptr<Node>>(endless));
   bool small = false;
-  on_small_stack([&] { small = is_malformed<Tree>(endless) && is_malformed<std::unique_ptr<Node>>(endless); });
+  on_small_stack(
+      [&] { small = is_malformed<Tree>(endless) && is_malformed<std::unique_ptr<Node>>(endless); });
   CHECK(small);
 }
 
@@ -130,7 +131,8 @@ TEST_CASE("what is deep and fits is loaded", "[loading]") {
 TEST_CASE("no object is taken for one of another type", "[loading]") {
   using Two = std::pair<std::shared_ptr<std::string>, std::shared_ptr<std::vector<double>>>;
   Buffer buffer;
-  encode(buffer, Two{std::make_shared<std::string>("text"), std::make_shared<std::vector<double>>(2)});
+  encode(buffer,
+         Two{std::make_shared<std::string>("text"), std::make_shared<std::vector<double>>(2)});
   auto bytes = bytes_of(buffer);
   REQUIRE(decoded<Two>(bytes).second->size() == 2);
   // [new 1][size and text][new 2][vector]: the second becomes the first.
@@ -157,7 +159,8 @@ TEST_CASE("elements that take no bytes are not made without end", "[loading]") {
   const auto copy = round_trip(many);
   CHECK(copy.size() == 100);
   CHECK(copy.back().size() == 300);
-  const auto map = round_trip(std::map<int, std::vector<std::pair<Nothing, Nothing>>>{{1, {{}, {}}}});
+  const auto map =
+      round_trip(std::map<int, std::vector<std::pair<Nothing, Nothing>>>{{1, {{}, {}}}});
   CHECK(map.at(1).size() == 2);
   CHECK(round_trip(std::pair{many, std::string("behind")}, 3).second == "behind");
 }
