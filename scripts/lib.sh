@@ -52,6 +52,11 @@ missing_() {
       make-tool) command -v ninja >/dev/null || command -v ninja-build >/dev/null || echo "$name" ;;
       pkg-config) command -v pkg-config >/dev/null || command -v pkgconf >/dev/null || echo "$name" ;;
       clang) command -v clang++-16 >/dev/null || echo "$name" ;;
+      fuzzer)
+        [ -n "$(find /usr/lib*/llvm-16/lib /usr/lib/clang/16 /usr/lib64/clang/16 \
+          -name 'libclang_rt.fuzzer*' -print -quit 2>/dev/null)" ] &&
+          command -v clang++-16 >/dev/null || echo "$name"
+        ;;
       clang-tidy) command -v clang-tidy-16 >/dev/null || echo "$name" ;;
       cmake | gcovr | spin) command -v "$name" >/dev/null || echo "$name" ;;
       cereal) header='<cereal/cereal.hpp>' ;;
@@ -114,6 +119,7 @@ debian_packages_() {
       cli11) echo libcli11-dev ;;
       json) echo nlohmann-json3-dev ;;
       clang) echo clang-16 ;;
+      fuzzer) echo clang-16 libclang-rt-16-dev ;;
       clang-tidy) echo clang-tidy-16 ;;
       *) echo "$name" ;;
     esac

@@ -51,7 +51,7 @@ void run_batch(void* object, Reader& args, Buffer& result) {
 std::exception_ptr read_failure(Reader& reader, pid_t worker) {
   std::uint64_t size;
   reader.read(&size, sizeof size);
-  Reader failure(reader.take(static_cast<std::size_t>(size)));
+  Reader failure = reader.part(static_cast<std::size_t>(size));
   return decode_exception(failure, worker);
 }
 

@@ -200,11 +200,11 @@ std::exception_ptr encode_one(Buffer& buffer, std::string_view where) {
 struct DecodedRecord {
   const ExceptionKind* kind;
   RemoteError::Origin origin;
-  std::span<const std::byte> payload;
+  Reader payload;
 };
 
 DecodedRecord decode_record(Reader& reader, pid_t worker) {
-  DecodedRecord record;
+  DecodedRecord record{nullptr, {}, reader};
   const auto id = decode<std::uint64_t>(reader);
   const auto mangled_name = decode<std::string>(reader);
   record.kind = find_kind(id, mangled_name);
@@ -214,7 +214,7 @@ DecodedRecord decode_record(Reader& reader, pid_t worker) {
   const auto pid = decode<pid_t>(reader);
   record.origin.worker_pid = pid > 0 ? pid : worker;
   const auto size = decode<std::uint64_t>(reader);
-  record.payload = reader.take(static_cast<std::size_t>(size));
+  record.payload = reader.part(static_cast<std::size_t>(size));
   return record;
 }
 
@@ -235,10 +235,8 @@ class RemoteFallbackNested : public RemoteFallback, public std::nested_exception
 };
 
 std::exception_ptr make_exception(DecodedRecord record, const std::exception_ptr& nested) {
-  if (record.kind) {
-    Reader payload(record.payload);
-    return record.kind->decode(payload, std::move(record.origin), nested);
-  }
+  if (record.kind)
+    return record.kind->decode(record.payload, std::move(record.origin), nested);
   if (!nested) return std::make_exception_ptr(RemoteFallback(std::move(record.origin)));
   try {
     std::rethrow_exception(nested);

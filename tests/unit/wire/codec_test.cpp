@@ -158,7 +158,20 @@ struct Throwing {
   }
 };
 
+// Someone else's type, whose functions a user put where cereal finds its own.
+struct Foreign {
+  int kept = 0;
+  int dropped = 0;
+};
+
 }  // namespace codec_cases
+
+namespace cereal {
+template <class Archive>
+void serialize(Archive& archive, codec_cases::Foreign& foreign) {
+  archive(foreign.kept);
+}
+}  // namespace cereal
 
 CEREAL_REGISTER_TYPE(codec_cases::Square)
 CEREAL_CLASS_VERSION(codec_cases::Versioned, 3)
@@ -324,6 +337,26 @@ TEST_CASE("a type's own functions decide", "[codec]") {
 
   CHECK(round_trip(Constructed("made")).text() == "made");
   CHECK(round_trip(Constructed(std::string(300, 'm'))).text() == std::string(300, 'm'));
+}
+
+TEST_CASE("what crosses as its bytes crosses inside of what does not", "[codec]") {
+  using namespace std::chrono_literals;
+  const auto survives = [](const auto& value) { return round_trip(value) == value; };
+  CHECK(survives(std::map<int, std::array<double, 3>>{{1, {1, 2, 3}}}));
+  CHECK(survives(std::deque<std::array<double, 3>>{{1, 2, 3}}));
+  CHECK(survives(std::tuple<std::string, std::chrono::milliseconds>{"x", 5ms}));
+  CHECK(survives(std::pair<std::string, std::chrono::steady_clock::time_point>{
+      "x", std::chrono::steady_clock::now()}));
+  CHECK(survives(std::variant<std::monostate, std::string>{}));
+  CHECK(survives(std::map<int, std::complex<double>>{{1, {1, 2}}}));
+  CHECK(survives(std::list<Grid>{Grid{}}));
+}
+
+TEST_CASE("functions in cereal's namespace decide too", "[codec]") {
+  STATIC_REQUIRE_FALSE(bytes_copyable<Foreign>);
+  const auto copy = round_trip(std::vector<Foreign>{{1, 2}});
+  CHECK(copy.at(0).kept == 1);
+  CHECK(copy.at(0).dropped == 0);
 }
 
 TEST_CASE("elements that save nothing are counted all the same", "[codec]") {

@@ -388,6 +388,24 @@ TEST_CASE("an exception behind other bytes", "[exception]") {
   CHECK_THROWS_AS(std::rethrow_exception(error), std::out_of_range);
 }
 
+TEST_CASE("an exception that is aligned in its message is read from there", "[exception]") {
+  apalis::register_exception<std::vector<double>>();
+  for (const char* where : {"", "a", "abc", "abcdef"}) {
+    Buffer buffer;
+    try {
+      throw std::vector<double>{1, 2, 3};
+    } catch (...) {
+      encode_current_exception(buffer, where);
+    }
+    Reader reader(buffer.bytes());
+    try {
+      std::rethrow_exception(decode_exception(reader, worker));
+    } catch (const std::vector<double>& numbers) {
+      CHECK(numbers == std::vector<double>{1, 2, 3});
+    }
+  }
+}
+
 TEST_CASE("bytes that make no sense become an Error that says so", "[exception]") {
   apalis::register_exception<ByFunctions>();
   Buffer buffer;

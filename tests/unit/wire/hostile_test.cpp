@@ -303,6 +303,8 @@ TEST_CASE("hostile values", "[hostile]") {
   attack_values<std::variant<int, std::string, Record>>({1, "x", Record{"n", {{}}, {}}}, each);
   attack_values<std::tuple<bool, std::string, std::optional<int>>>({{true, "x", 5}}, each);
   attack_values<std::array<std::string, 3>>({{"a", "b", "c"}}, each);
+  attack_values<std::deque<std::array<double, 512>>>({{}, {{1, 2, 3}}}, each);
+  attack_values<std::map<int, std::vector<std::u32string>>>({{{1, {U"ab"}}}}, each);
   attack_values<Record>({{"name", {{1, 2}, {3, 4}}, {{1, "one"}}}}, each);
   const auto shared = std::make_shared<std::string>("shared");
   attack_values<std::vector<std::shared_ptr<std::string>>>({{shared, nullptr, shared}}, each);

@@ -10,15 +10,16 @@
 // Plain aggregates need no functions. Numbers and bytes stand as they are in memory: both ends are
 // the same image on the same machine.
 
-#include <algorithm>
 #include <cereal/cereal.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/bytes_copyable.hpp>
+#include <apalis/detail/wire/loading.hpp>
 #include <apalis/detail/wire/reader.hpp>
 
 namespace apalis {
@@ -29,6 +30,12 @@ template <class T>
 concept archived_as_bytes = std::is_arithmetic_v<T> ||
     ((std::is_class_v<T> || std::is_union_v<T>) && !has_cereal_functions<T> && bytes_copyable<T>);
 
+template <class T>
+requires(std::is_class_v<T>&& archived_as_bytes<T>)
+struct LeastBytes<T> {
+  static constexpr std::size_t value = sizeof(T);
+};
+
 }  // namespace detail::wire
 
 /// **Owns** nothing but the identities of what it saved. **Throws** std::bad_alloc, and what the
@@ -37,19 +44,20 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
  public:
   explicit OutputArchive(detail::wire::Buffer& buffer)
       : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this),
-        buffer_(buffer) {}
+        buffer_(buffer),
+        begin_(buffer.size()) {}
 
   void write(const void* bytes, std::size_t n) { buffer_.append(bytes, n); }
 
   void write_count(std::uint64_t n) {
     buffer_.append_size(n);
-    end_at_least_ = std::max(end_at_least_, buffer_.size() + static_cast<std::size_t>(n));
+    announced_ += static_cast<std::size_t>(n);
   }
 
-  /// Behind the last value. n announced elements take at least n bytes, so that the reader can
-  /// refuse greater numbers than that: elements that saved nothing get theirs here.
+  /// Behind the last value. All announced elements together take at least a byte each, so that the
+  /// reader can refuse greater numbers than that: elements that saved nothing get theirs here.
   void finish() {
-    while (buffer_.size() < end_at_least_) *buffer_.grow(1) = std::byte{0};
+    while (buffer_.size() - begin_ < announced_) *buffer_.grow(1) = std::byte{0};
   }
 
   template <detail::wire::archived_as_bytes T>
@@ -72,27 +80,56 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
 
  private:
   detail::wire::Buffer& buffer_;
-  std::size_t end_at_least_ = 0;
+  std::size_t begin_;          // of this value in the buffer
+  std::size_t announced_ = 0;  // elements, at every depth
 };
 
 /// **Owns** nothing but the identities of what it loaded. **Throws** Malformed for bytes that can't
 /// be right, and what the types' own functions throw.
+/// **Peer:** takes no more memory and time than the bytes that are there can mean, does not recurse
+/// beyond the stack, and takes no object for one of another type.
 class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision> {
+  using Base = cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>;
+
  public:
   explicit InputArchive(detail::wire::Reader& reader)
-      : cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>(this), reader_(reader) {}
+      : Base(this),
+        reader_(reader),
+        begin_(reader.position()) {}
 
   void read(void* into, std::size_t n) { reader_.read(into, n); }
 
   std::size_t read_count() {
-    const std::size_t n = reader_.read_count(1);
-    end_at_least_ = std::max(end_at_least_, reader_.position() + n);
-    return n;
+    const std::size_t bytes_each = std::exchange(bytes_each_, 0);
+    const std::uint64_t n = bytes_each != 0 ? reader_.read_count(bytes_each) : reader_.read_size();
+    // Together they can't be more than the bytes of the whole: see OutputArchive::finish.
+    const std::size_t whole = reader_.position() - begin_ + reader_.remaining();
+    if (n > whole - announced_) [[unlikely]]
+      detail::wire::throw_impossible_count(n, reader_.remaining());
+    announced_ += static_cast<std::size_t>(n);
+    return static_cast<std::size_t>(n);
   }
 
   /// Behind the last value; see OutputArchive::finish.
   void finish() {
-    if (reader_.position() < end_at_least_) (void)reader_.take(end_at_least_ - reader_.position());
+    const std::size_t taken = reader_.position() - begin_;
+    if (taken < announced_) (void)reader_.take(announced_ - taken);
+  }
+
+  // In place of cereal's own, of the same names.
+  void registerSharedPointer(std::uint32_t id, std::shared_ptr<void> pointer) {
+    shared_.add(id & ~cereal::detail::msb_32bit);
+    Base::registerSharedPointer(id, std::move(pointer));
+  }
+  std::shared_ptr<void> getSharedPointer(std::uint32_t id) {
+    shared_.check(id);
+    return Base::getSharedPointer(id);
+  }
+
+  /// cereal calls it before each value.
+  template <class T>
+  friend void prologue(InputArchive& archive, const T&) {
+    if constexpr (!std::is_arithmetic_v<T>) archive.begin_value<T>();
   }
 
   template <detail::wire::archived_as_bytes T>
@@ -120,8 +157,22 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   }
 
  private:
+  template <class T>
+  void begin_value() {
+    stack_.check();
+    if constexpr (detail::wire::is_shared_wrapper<T>)
+      shared_.expect<typename detail::wire::SharedPointee<T>::type>();
+    using Element = typename detail::wire::MadeAtOnce<T>::type;
+    if constexpr (!std::is_void_v<Element>)  // its count is what comes next
+      bytes_each_ = detail::wire::LeastBytes<Element>::value;
+  }
+
   detail::wire::Reader& reader_;
-  std::size_t end_at_least_ = 0;
+  std::size_t begin_;           // of this value in the message
+  std::size_t announced_ = 0;   // elements, at every depth
+  std::size_t bytes_each_ = 0;  // at least, of the elements announced next; 0: nobody knows
+  detail::wire::StackGuard stack_;
+  detail::wire::SharedTypes shared_;
 };
 
 }  // namespace apalis

@@ -35,20 +35,27 @@ namespace detail::wire {
 
 // A user's functions are looked for with archives that ours know nothing of: asking with
 // OutputArchive would find its own functions for bytes-copyable types, which ask this question.
-struct ProbeOutput : cereal::detail::OutputArchiveBase {
+// `Beside` lies in the namespace where cereal's functions for std types are found, and those that
+// users put there for the types of others.
+template <class Beside>
+struct ProbeOutputOf : cereal::detail::OutputArchiveBase {
   using is_loading = std::false_type;
   using is_saving = std::true_type;
   template <class... T>
-  ProbeOutput& operator()(T&&...);
+  ProbeOutputOf& operator()(T&&...);
   operator OutputArchive&();  // NOLINT(google-explicit-constructor): for functions of that archive
 };
-struct ProbeInput : cereal::detail::InputArchiveBase {
+template <class Beside>
+struct ProbeInputOf : cereal::detail::InputArchiveBase {
   using is_loading = std::true_type;
   using is_saving = std::false_type;
   template <class... T>
-  ProbeInput& operator()(T&&...);
+  ProbeInputOf& operator()(T&&...);
   operator InputArchive&();  // NOLINT(google-explicit-constructor): for functions of that archive
 };
+
+using ProbeOutput = ProbeOutputOf<cereal::Exception>;
+using ProbeInput = ProbeInputOf<cereal::Exception>;
 
 /// T comes with cereal functions (a user's, or those of cereal for std types), which then decide.
 template <class T>

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -79,12 +80,31 @@ void encode_block(Buffer& buffer, const T* elements, std::size_t count) {
 }
 
 template <class T>
-std::span<const T> decode_block(Reader& reader) {
+std::span<const std::byte> take_block(Reader& reader) {
   const std::size_t count = reader.read_count(sizeof(T));
   reader.align(alignof(T));
-  const std::span<const std::byte> bytes = reader.take(count * sizeof(T));
+  return reader.take(count * sizeof(T));
+}
+
+/// In place: whoever borrows has seen to the alignment of the message's start.
+template <class T>
+std::span<const T> decode_block(Reader& reader) {
+  const auto bytes = take_block<T>(reader);
   // Copying the bytes into the message made the objects (P0593): T is trivially copyable.
-  return {reinterpret_cast<const T*>(bytes.data()), count};
+  return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+template <class Vector>
+Vector decode_vector(Reader& reader) {
+  using T = typename Vector::value_type;
+  auto bytes = take_block<T>(reader);
+  Buffer aligned;  // for replies, which are kept wherever there is room
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) != 0) [[unlikely]] {
+    aligned.append(bytes.data(), bytes.size());
+    bytes = aligned.bytes();
+  }
+  const T* const first = reinterpret_cast<const T*>(bytes.data());  // objects: see decode_block
+  return Vector(first, first + bytes.size() / sizeof(T));
 }
 
 template <class T>
@@ -166,8 +186,7 @@ T decode([[maybe_unused]] Reader& reader) {
     const std::span<const std::byte> bytes = reader.take(reader.read_count(1));
     return T(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   } else if constexpr (is_block_vector<T>) {
-    const auto block = decode_block<typename T::value_type>(reader);
-    return T(block.begin(), block.end());
+    return decode_vector<T>(reader);
   } else {
     return decode_archived<T>(reader);
   }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "scripted_child.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+namespace apalis::fuzz {
+
+namespace channel = detail::channel;
+
+namespace {
+
+constexpr std::uint64_t numbers[] = {0,
+                                     1,
+                                     64,
+                                     channel::block_limit,
+                                     channel::arena_bytes,
+                                     channel::lane_units,
+                                     0x7fffffff,
+                                     0x80000000,
+                                     0xffffffff,
+                                     std::uint64_t{1} << 32,
+                                     std::uint64_t{1} << 60,
+                                     ~std::uint64_t{0} / 2,
+                                     ~std::uint64_t{0}};
+
+std::uint64_t a_number(Input& script) {
+  const auto which = script.number<std::uint8_t>();
+  return numbers[which % std::size(numbers)] + static_cast<std::uint64_t>(which / 64U);
+}
+
+std::vector<std::byte> repeated(std::size_t size, Input& script) {
+  const auto seed = script.take(8);
+  std::vector<std::byte> bytes(size);
+  for (std::size_t i = 0; !seed.empty() && i < size; ++i) bytes[i] = seed[i % seed.size()];
+  return bytes;
+}
+
+}  // namespace
+
+void Child::act(Act act, Input& script) {
+  switch (act) {
+    case Act::send: {
+      const auto tag = script.number<std::uint8_t>();
+      return send(tag, script.take(script.number<std::uint8_t>()));
+    }
+    case Act::send_large:
+      return send_large(script);
+    case Act::send_pieces:
+      return send_pieces(script);
+    case Act::send_encoded:
+      return send_encoded(script);
+    case Act::write_head: {
+      const auto where = script.number<std::uint8_t>();
+      const auto what = script.number<std::uint16_t>();
+      const auto size = script.number<std::uint16_t>();
+      const auto position =
+          sender_.last_position() + where % 8U + where / 64U * (channel::lane_units / 2);
+      const auto head = channel::Head::make(position, static_cast<channel::Kind>(what % 16),
+                                            static_cast<std::uint8_t>(what >> 8), size);
+      view_.replies.unit(position).head.store(head.word);
+      return;
+    }
+    case Act::write_block: {
+      const auto position = sender_.last_position() + script.number<std::uint8_t>() % 8U;
+      channel::BlockRef block;
+      block.position = static_cast<std::uint32_t>(a_number(script) * channel::cache_line);
+      block.size = script.number<std::uint32_t>();
+      block.total = a_number(script) + block.size;
+      std::memcpy(view_.replies.unit(position).data, &block, sizeof block);
+      return;
+    }
+    case Act::write_number: {
+      const auto where = script.number<std::uint32_t>();
+      const auto number = a_number(script);
+      return write(where % SliceMemory::size / 4 * 4, &number, sizeof number);
+    }
+    case Act::write_bytes: {
+      const auto where = script.number<std::uint32_t>();
+      const auto bytes = script.take(script.number<std::uint8_t>());
+      return write(where % SliceMemory::size, bytes.data(), bytes.size());
+    }
+    case Act::progress: {
+      const auto units = script.number<std::uint32_t>();
+      const auto bytes = script.number<std::uint32_t>();
+      view_.requests.progress->word.store(static_cast<std::uint64_t>(bytes) << 32 | units);
+      return;
+    }
+    case Act::skips: {
+      auto position = sender_.last_position();
+      for (auto left = script.number<std::uint16_t>() % (2 * channel::lane_units); left > 0;
+           --left) {
+        view_.replies.unit(position).head.store(
+            channel::Head::make(position, channel::Kind::skip, 0, 0).word);
+        ++position;
+      }
+      return;
+    }
+    case Act::count:
+      return;
+  }
+}
+
+void Child::send(std::uint8_t tag, std::span<const std::byte> bytes) {
+  std::array<std::byte, channel::pair_bytes> padded{};
+  const std::byte* from = bytes.data();
+  if (bytes.size() <= padded.size()) {
+    if (!bytes.empty()) std::memcpy(padded.data(), bytes.data(), bytes.size());
+    from = padded.data();
+  }
+  try {
+    (void)sender_.try_send(tag, from, bytes.size());
+  } catch (const channel::ProtocolViolation&) {
+    // It wrote over the parent's progress itself.
+  }
+}
+
+void Child::send_large(Input& script) {
+  const auto tag = script.number<std::uint8_t>();
+  const auto size = script.number<std::uint16_t>();
+  send(tag, repeated(size, script));
+}
+
+void Child::send_pieces(Input& script) {
+  const auto tag = script.number<std::uint8_t>();
+  const auto total = a_number(script);
+  const std::size_t each = script.number<std::uint16_t>() + 1U;
+  auto left = script.number<std::uint8_t>() % 16;
+  const auto bytes = repeated(std::min<std::size_t>(each, channel::block_limit), script);
+  try {
+    for (; left > 0; --left)
+      if (!sender_.try_send_piece(tag, bytes.data(), bytes.size(), total)) return;
+  } catch (const channel::ProtocolViolation&) {
+    // It wrote over the parent's progress itself.
+  }
+}
+
+/// So that a few bytes of script make long replies: [count][byte] for each run.
+void Child::send_encoded(Input& script) {
+  const auto tag = script.number<std::uint8_t>();
+  std::vector<std::byte> bytes;
+  for (auto runs = script.number<std::uint8_t>() % 32; runs > 0; --runs) {
+    const std::size_t count = std::size_t{1} << script.number<std::uint8_t>() % 16;
+    const auto byte = static_cast<std::byte>(script.number<std::uint8_t>());
+    bytes.insert(bytes.end(), std::min(count, channel::block_limit - bytes.size()), byte);
+  }
+  send(tag, bytes);
+}
+
+void Child::write(std::size_t where, const void* bytes, std::size_t size) noexcept {
+  size = std::min(size, SliceMemory::size - where);
+  if (size != 0) std::memcpy(memory_.data() + where, bytes, size);
+}
+
+}  // namespace apalis::fuzz
