@@ -57,9 +57,9 @@ void ProcessLink::welcome(process::Child child) noexcept {
 bool ProcessLink::look_after_worker() noexcept {
   if (life_ == Life::running) {
     if (child_.has_ended()) {
-      const auto workers = counts_.restarts + counts_.retired;
+      const auto worker = generation();
       take_replies();  // what it sent before it ended counts, and may have been that it retires
-      if (counts_.restarts + counts_.retired == workers) bury(Cause::died, {});
+      if (generation() == worker) bury(Cause::died, {});
     } else if (timed_) {
       look_at_clock();
     }

@@ -10,14 +10,16 @@
 //
 //   here            | in the code
 //   ----------------+------------------------------------------------------------------------------
-//   send_one        | ProcessLink::send(): one piece, after all that the journal has unsent; between
-//                   | the pieces of a message the lock is free, so a restart may come in between
-//   take_reply      | ProcessLink::take_replies(), handle(): `gathered` are the pieces of a reply
-//   forget_done     | a one-way call is done when a later one has begun, or its room came back
-//   cancel          | ProcessLink::cancel() told true: as cancel.pml shows, the worker has not begun
+//   send_one        | Journal::send(): one piece, after all that the journal has unsent; between the
+//                   | pieces of a message the lock is free, so a restart may come in between
+//   take_reply      | Inbox::take(): `gathered` are the pieces of a reply; Journal::answered()
+//   forget_done     | Journal::passed(): a one-way call is done when a later one has begun
+//   cancel          | ProcessLink::drop() told true: as cancel.pml shows, the worker has not begun
 //                   | it then, and will not
-//   restart         | the worker's end was seen: nothing of it can come any more. Replies first, then
-//                   | `begun`; the rings are cleared, positions start at 0, the journal is sent anew
+//   restart         | ProcessLink::bury(), salvage(), replace(): the worker's end was seen, nothing of
+//                   | it can come any more. Replies first, then `begun`; the rings are cleared,
+//                   | positions start at 0, the journal is sent anew. The code also believes the
+//                   | worker's `finished`, written after a call was run: a post there is done
 //   Worker          | Worker::serve(); its stores reach the parent late and out of order (memory.pml)
 //   Killer          | SIGKILL and everything like it
 //
