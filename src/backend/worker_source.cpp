@@ -103,6 +103,10 @@ process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& hel
   return child;
 }
 
+bool WorkerSource::has_next() const noexcept {
+  return nursery_ != nullptr || (server_ != nullptr && server_->is_open());
+}
+
 process::Child WorkerSource::next(std::uint32_t generation) {
   if (server_ == nullptr) return spawn(*nursery_, generation);
   const auto turn = server_->turn();

@@ -46,9 +46,7 @@ class WorkerSource {
   [[nodiscard]] process::Child next(std::uint32_t generation);
 
   /// Whether next() can be called.
-  [[nodiscard]] bool has_next() const noexcept {
-    return nursery_ != nullptr || server_ != nullptr;
-  }
+  [[nodiscard]] bool has_next() const noexcept;
 
   /// Ends the spare child.
   void close() noexcept;
