@@ -35,7 +35,7 @@ class ForkServer {
   /// Throws Error if this process has threads already, SystemError.
   static void start();
 
-  /// Lets the server end, once no handler is left whose workers it would replace.
+  /// Ends the server; workers that it made live on, but are not replaced any more.
   static void stop() noexcept;
 
   [[nodiscard]] static bool is_running() noexcept;

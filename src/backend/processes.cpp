@@ -160,7 +160,10 @@ bool ProcessLink::cancel(State& state, Cancel how) {
   take_replies();
   bool dropped = state.phase() == State::Phase::pending && drop(state);
   if (!dropped && state.phase() == State::Phase::pending) {
-    if (how == Cancel::ask) {
+    if (!is_sent(state)) {
+      // To be run again, by a worker that has not got it yet.
+      dropped = how == Cancel::force && take_back(state);
+    } else if (how == Cancel::ask) {
       view_.control->orders.stop.store(channel::stop_order(state.position),
                                        std::memory_order_relaxed);
     } else {
@@ -174,16 +177,17 @@ bool ProcessLink::cancel(State& state, Cancel how) {
 /// Takes back a call that has not begun. False if it has, or has an outcome by now.
 bool ProcessLink::drop(State& state) {
   if (state.begun_before) return false;
-  if (journal_ != nullptr && journal_->take_back(state)) {
-    inbox_.pending.remove(state);
+  if (take_back(state)) return true;
+  if (!is_sent(state)) {
+    // Some of it is; the rest will carry the mark.
+    announce_cancel();
     state.store_cancelled();
-    state.set_phase(State::Phase::settled);
+    state.set_phase(State::Phase::early);
     return true;
   }
   if (!sender_.mark(state.position)) return false;
   const auto worker = generation();
-  auto& cancels = view_.control->orders.cancels;
-  cancels.store(cancels.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  announce_cancel();
   if (region_.heavy_barriers()) {
     sys::heavy_barrier();  // partner: the light barrier of Worker::begin()
   } else {
@@ -211,6 +215,26 @@ bool ProcessLink::drop(State& state) {
   return true;
 }
 
+/// Takes back a call of which the worker has nothing.
+bool ProcessLink::take_back(State& state) noexcept {
+  if (journal_ == nullptr || !journal_->take_back(state)) return false;
+  inbox_.pending.remove(state);
+  state.store_cancelled();
+  state.set_phase(State::Phase::settled);
+  return true;
+}
+
+/// From now on the worker looks for marks.
+void ProcessLink::announce_cancel() noexcept {
+  auto& cancels = view_.control->orders.cancels;
+  cancels.store(cancels.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+/// Whether the worker of now was sent all of a call: only then its position is its own.
+bool ProcessLink::is_sent(const State& state) const noexcept {
+  return journal_ == nullptr || journal_->is_sent(state);
+}
+
 /// Calls that the worker has not taken up yet are settled at once; it will find the order.
 void ProcessLink::cancel_queued() noexcept {
   view_.control->orders.discard.store(1, std::memory_order_relaxed);
@@ -218,9 +242,8 @@ void ProcessLink::cancel_queued() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const auto taken_up = view_.control->calls.considered.load(std::memory_order_relaxed);
   inbox_.pending.for_each([&](State& state) {
-    const bool sent = journal_ == nullptr || journal_->is_sent(state);
     if (state.phase() != State::Phase::pending || state.entry == nullptr ||
-        (sent && is_at_or_after(taken_up, state.position)))
+        (is_sent(state) && is_at_or_after(taken_up, state.position)))
       return;
     state.store_cancelled();
     state.set_phase(State::Phase::early);

@@ -94,9 +94,9 @@ void ProcessLink::look_at_clock() noexcept {
     limit = {};
   } else {
     since = Clock::time_point{nanoseconds{calls.begun_at.load(std::memory_order_relaxed)}};
-    if (front != nullptr && front->position == begun) {
-      if (front->entry == nullptr) limit = {};
-      if (front->timeout.count() != 0) limit = front->timeout;
+    if (const State* running = state_in_progress(); running != nullptr) {
+      if (running->entry == nullptr) limit = {};
+      if (running->timeout.count() != 0) limit = running->timeout;
     }
   }
   auto due = no_deadline;
@@ -156,8 +156,8 @@ void ProcessLink::take_last_replies() noexcept {
 State* ProcessLink::state_in_progress() const noexcept {
   const auto begun = view_.control->calls.begun.load(std::memory_order_relaxed);
   State* front = inbox_.pending.front();
-  const bool is_sent = front != nullptr && (journal_ == nullptr || journal_->is_sent(*front));
-  return is_sent && begun != nothing_yet && front->position == begun ? front : nullptr;
+  const bool can_run = front != nullptr && begun != nothing_yet && is_sent(*front);
+  return can_run && front->position == begun ? front : nullptr;
 }
 
 void ProcessLink::set_death(std::string reason, bool killed_by_us) noexcept {

@@ -40,8 +40,17 @@ void WorkerServer::start() {
 void WorkerServer::stop() noexcept {
   Current& here = current_server.get();
   std::shared_ptr<WorkerServer> last;
-  const std::lock_guard lock{here.mutex};
-  last = std::exchange(here.server, nullptr);
+  {
+    const std::lock_guard lock{here.mutex};
+    last = std::exchange(here.server, nullptr);
+  }
+  if (last != nullptr) last->end();
+}
+
+void WorkerServer::end() noexcept {
+  const auto nobody_orders = turn();
+  open_ = false;
+  link_->shut(false);
 }
 
 WorkerServer::WorkerServer(const sys::ForkLock& held) : modules_(sys::loaded_modules(held)) {

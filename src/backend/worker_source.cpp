@@ -112,6 +112,10 @@ process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& hel
   return child;
 }
 
+bool WorkerSource::has_next() const noexcept {
+  return nursery_ != nullptr || (order_.server != nullptr && order_.server->is_open());
+}
+
 process::Child WorkerSource::next(std::uint32_t generation) {
   if (order_.server == nullptr) return spawn(*nursery_, generation);
   const auto turn = order_.server->turn();

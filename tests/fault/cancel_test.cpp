@@ -162,6 +162,32 @@ TEST_CASE("a call that waits for a worker to come can be cancelled", "[cancel]")
   h.kill();
 }
 
+TEST_CASE("a large call that is on its way to the next worker can be cancelled", "[cancel]") {
+  Gate entered;
+  Gate leave;
+  Handler<Work> h{{.restart = {.max = 5, .backoff = 50ms, .max_backoff = 50ms}},
+                  apalis::carry,
+                  Work{.entered = &entered, .leave = &leave}};
+  auto first = h.call(&Work::die_now);
+  CHECK(end_of(first) == End::died);  // replaced at once
+  auto second = h.call(&Work::die_now);
+  CHECK(end_of(second) == End::died);  // the next one comes later
+  auto running = h.call(&Work::wait);
+  auto before = h.call(&Work::mark, 1);
+  const auto mark_by_size = [](Work& work, const std::string& text) {
+    return work.mark(static_cast<int>(text.size()));
+  };
+  auto large = h.call(mark_by_size, std::string(2'000'000, 'x'));
+  while (!entered.pass_within(1ms)) CHECK(h.alive());  // which makes the worker
+  CHECK(large.cancel());  // some of it lies in the arena, and the worker is busy
+  CHECK(end_of(large) == End::cancelled);
+  leave.open();
+  CHECK(end_of(running) == End::result);
+  CHECK(end_of(before) == End::result);
+  CHECK(h.call(&Work::mark, 3).get() == 3);
+  CHECK(h.call(&Work::all).get() == std::vector<int>{1, 3});
+}
+
 // The races. Each round starts a cancel at a random moment around a call's start and end; whatever
 // comes first, what the token says must be what happened.
 TEST_CASE("cancel against start and completion: told is what was done", "[cancel][race]") {

@@ -193,8 +193,8 @@ class Caller {
       return wrong("it hangs");
     const End end = end_of(call, wrong);
     const int runs = book->count(call.id);
-    if (call.told_cancelled != (end == End::cancelled))
-      wrong("told cancelled and not, or the reverse");
+    if (call.told_cancelled && end != End::cancelled) wrong("told cancelled, and it is not");
+    if (!call.told_cancelled && end == End::cancelled) wrong("cancelled, and not told so");
     if (end == End::cancelled && !call.by_force && runs != 0) wrong("cancelled, and yet run");
     if (end == End::result && runs == 0) wrong("a result without a run");
     if (end == End::timed_out && !call.has_limit) wrong("timed out without a limit");

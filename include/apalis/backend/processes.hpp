@@ -106,6 +106,9 @@ class ProcessLink final : public Link {
   void take_replies() noexcept;
   void cancel_queued() noexcept;
   [[nodiscard]] bool drop(State& state);
+  [[nodiscard]] bool take_back(State& state) noexcept;
+  void announce_cancel() noexcept;
+  [[nodiscard]] bool is_sent(const State& state) const noexcept;
   /// Which of the link's workers this is.
   [[nodiscard]] std::uint32_t generation() const noexcept {
     return counts_.restarts + counts_.retired;

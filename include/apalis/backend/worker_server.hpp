@@ -6,6 +6,7 @@
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/sys/modules.hpp>
 #include <apalis/detail/sys/per_process.hpp>
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -30,13 +31,18 @@ class WorkerServer {
   /// To be held while a worker is ordered: the word about the last one is for one at a time.
   [[nodiscard]] std::unique_lock<std::mutex> turn() { return std::unique_lock{mutex_}; }
   [[nodiscard]] ProcessLink& link() const noexcept { return *link_; }
+  /// False once it was stopped: handlers that it made workers for still refer to it.
+  [[nodiscard]] bool is_open() const noexcept { return open_; }
   /// The code that its workers have.
   [[nodiscard]] const std::shared_ptr<const sys::ModuleMap>& modules() const noexcept {
     return modules_;
   }
 
  private:
+  void end() noexcept;
+
   std::mutex mutex_;
+  std::atomic<bool> open_{true};
   std::shared_ptr<const sys::ModuleMap> modules_;
   ProcessLink* link_;
 };

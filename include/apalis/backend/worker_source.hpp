@@ -56,9 +56,7 @@ class WorkerSource {
   [[nodiscard]] process::Child next(std::uint32_t generation);
 
   /// Whether next() can be called.
-  [[nodiscard]] bool has_next() const noexcept {
-    return nursery_ != nullptr || order_.server != nullptr;
-  }
+  [[nodiscard]] bool has_next() const noexcept;
 
   /// Whether first() forked this process though it had other threads.
   [[nodiscard]] bool has_forked_threads() const noexcept { return forked_threads_; }

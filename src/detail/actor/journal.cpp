@@ -42,7 +42,10 @@ bool Journal::send(channel::Sender& sender, Entry& entry) {
   sender.back_all();
   while (entry.sent_bytes < size) {
     const auto part = std::min<std::size_t>(size - entry.sent_bytes, channel::block_limit);
-    if (!sender.try_send_piece(tag, bytes + entry.sent_bytes, part, size)) return false;
+    // What was cancelled with some of it sent tells so in its last piece, where the worker looks.
+    const bool cancelled =
+        entry.state != nullptr && entry.state->phase() == State::Phase::early;
+    if (!sender.try_send_piece(tag, bytes + entry.sent_bytes, part, size, cancelled)) return false;
     entry.sent_bytes += part;
     reach(Point::parent_piece);
   }

@@ -23,7 +23,7 @@ bool Sender::try_send_pair(std::uint8_t tag, const std::byte* data, std::size_t 
 }
 
 bool Sender::try_send_block(Kind kind, std::uint8_t tag, const std::byte* data, std::size_t size,
-                            std::uint64_t total) {
+                            std::uint64_t total, bool marked) {
   const auto bytes = static_cast<std::uint32_t>(size);
   if (!has_units(1) || !reserve_bytes(bytes)) return false;
   std::memcpy(lane_.bytes(arena_next_), data, size);
@@ -31,7 +31,9 @@ bool Sender::try_send_block(Kind kind, std::uint8_t tag, const std::byte* data, 
   arena_next_ += Receiver::padded(bytes);
   Unit& unit = lane_.unit(next_);
   std::memcpy(unit.data, &block, sizeof block);
-  publish(unit, Head::make(next_, kind, tag, 0), 1);
+  Head head = Head::make(next_, kind, tag, 0);
+  if (marked) head.word |= Head::mark_bit;
+  publish(unit, head, 1);
   return true;
 }
 

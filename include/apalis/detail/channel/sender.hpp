@@ -43,14 +43,14 @@ class Sender {
       return true;
     }
     if (size <= pair_bytes) return try_send_pair(tag, data, size);
-    return try_send_block(Kind::block, tag, data, size, size);
+    return try_send_block(Kind::block, tag, data, size, size, false);
   }
 
   /// Sends the next part (1 to block_limit bytes) of a message of `total` bytes, whose last part
-  /// is the one that completes it.
+  /// is the one that completes it. `marked`: as if mark() had come before the receiver could look.
   [[nodiscard]] bool try_send_piece(std::uint8_t tag, const std::byte* data, std::size_t size,
-                                    std::uint64_t total) {
-    return try_send_block(Kind::piece, tag, data, size, total);
+                                    std::uint64_t total, bool marked = false) {
+    return try_send_block(Kind::piece, tag, data, size, total, marked);
   }
 
   /// Gives the whole lane its pages now, so that no later send can fail for want of memory: before
@@ -108,7 +108,7 @@ class Sender {
 
   bool try_send_pair(std::uint8_t tag, const std::byte* data, std::size_t size);
   bool try_send_block(Kind kind, std::uint8_t tag, const std::byte* data, std::size_t size,
-                      std::uint64_t total);
+                      std::uint64_t total, bool marked);
   bool make_room(std::uint32_t units);
   void look_at_progress();
   [[nodiscard]] bool reserve_bytes(std::uint32_t size);
