@@ -204,7 +204,7 @@ TEST_CASE("what can't be sent to the server is forked here, or refused", "[fork_
 TEST_CASE("on_worker_start in the server's workers is a plain function", "[fork_server]") {
   in_host([] {
     ForkServer::start();
-    const int answer = 43;
+    int answer = 43;  // no constant, so that it is captured
     const auto closure = [answer] { prepared = answer; };
     {
       Handler<Prepared> forked{{.on_worker_start = closure}, std::in_place};

@@ -77,6 +77,7 @@ struct FreeSet {
 }  // namespace
 
 int allowed_cores() noexcept {
+  if (injected_fault(Call::get_affinity) != 0) return 1;
   // A fixed cpu_set_t ends at 1024 cores; the kernel says EINVAL until the set is large enough.
   for (std::size_t cores = 1024; cores <= (std::size_t{1} << 20); cores *= 4) {
     const std::unique_ptr<cpu_set_t, FreeSet> set{CPU_ALLOC(cores)};

@@ -7,6 +7,7 @@
 #include <unwind.h>
 
 #include <apalis/detail/sys/crash_report.hpp>
+#include <apalis/detail/sys/fault.hpp>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -267,6 +268,7 @@ void prepare_crash_reports(const ForkLock& /*held*/) noexcept {
 
 void arm_crash_report(CrashReport& report, StackWalk walk) noexcept {
   report = CrashReport{};
+  if (injected_fault(Call::arm_report) != 0) return;
   armed.report = &report;
   armed.walk = walk;
   armed.process = ::getpid();

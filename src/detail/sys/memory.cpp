@@ -72,7 +72,8 @@ SharedMemory::SharedMemory(const char* name, std::size_t size) : size_(size) {
   data_ = static_cast<std::byte*>(mapping_->region.get_address());
   // A core dump of any process that maps it would give pages to the whole reservation.
   ::madvise(data_, size_, MADV_DONTDUMP);
-  on_demand_ = ::madvise(data_, page_size, MADV_POPULATE_WRITE) == 0;
+  on_demand_ = fault_or(Call::populate, 0) == 0 &&
+               ::madvise(data_, page_size, MADV_POPULATE_WRITE) == 0;
 }
 
 SharedMemory::~SharedMemory() = default;

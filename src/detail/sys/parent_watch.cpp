@@ -63,6 +63,7 @@ WatchedFork::WatchedFork() noexcept {
   // Opening the pipe through /proc gives the child an open file description of its own; owner and
   // signal belong to that, so children can't share one. Done on this side of the fork, where it
   // costs a third.
+  if (injected_fault(Call::watch_fork) != 0) return;
   char path[32] = "/proc/self/fd/";
   // A child without a pipe of its own makes siblings: they watch what it watches.
   const int writer = inherited_end.load(std::memory_order_relaxed);

@@ -32,6 +32,8 @@ constexpr std::chrono::hours a_century{24 * 365 * 100};
 
 /// waitid() on exactly this child. Returns its result; `info` tells whether there was one.
 int wait_id(pid_t pid, const Fd& pidfd, siginfo_t& info, int options) noexcept {
+  if (const int code = pidfd ? injected_fault(Call::wait_pidfd) : 0; code != 0)
+    return wait_id(pid, Fd{}, info, options);
   for (;;) {
     info = siginfo_t{};
     const int result =
@@ -59,6 +61,7 @@ pid_t fork_process() {
 }
 
 bool has_threads() noexcept {
+  if (injected_fault(Call::count_threads) != 0) return false;
 #if __has_include(<sys/single_threaded.h>)
   if (__libc_single_threaded != 0) return false;
 #endif
@@ -131,12 +134,12 @@ bool wait_for_end(pid_t pid, const Fd& pidfd, std::chrono::milliseconds limit) n
 }
 
 void send_signal(pid_t pid, const Fd& pidfd, int signal) noexcept {
-  // Failing means that the process has ended already, which is what callers want to know least.
-  if (pidfd) {
-    ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
-  } else {
-    ::kill(pid, signal);
-  }
+  // Failing means that the process has ended already, which is what callers want to know least; or
+  // that a sandbox does not know this call. The pid is not recycled before it is reaped.
+  if (pidfd && injected_fault(Call::send_signal) == 0 &&
+      (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0 || errno == ESRCH))
+    return;
+  ::kill(pid, signal);
 }
 
 void exit_now(int status) noexcept { ::_exit(status); }

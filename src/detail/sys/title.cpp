@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <apalis/detail/sys/fault.hpp>
 #include <apalis/detail/sys/fd.hpp>
 #include <apalis/detail/sys/title.hpp>
 #include <cstdint>
@@ -52,6 +53,7 @@ const prctl_mm_map& inherited_map() noexcept {
 void prepare_title() noexcept { (void)inherited_map(); }
 
 void set_title(std::string_view title) noexcept {
+  if (injected_fault(Call::title) != 0) return;
   char name[16] = {};
   std::copy_n(title.data(), std::min(title.size(), sizeof name - 1), name);
   ::prctl(PR_SET_NAME, name);

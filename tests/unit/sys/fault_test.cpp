@@ -26,7 +26,7 @@ using sys::Call;
 
 namespace {
 
-constexpr std::size_t calls = static_cast<std::size_t>(Call::membarrier) + 1;
+constexpr auto calls = static_cast<std::size_t>(sys::call_count);
 std::array<std::atomic<int>, calls> asked{};
 
 int count_call(Call call) noexcept {
@@ -74,6 +74,7 @@ TEST_CASE("each wrapper of a system call asks the hook", "[fault]") {
     CHECK(asked_for(Call::ftruncate) == 1);
     CHECK(asked_for(Call::seal) == 1);
     CHECK(asked_for(Call::mmap) == 1);
+    CHECK(asked_for(Call::populate) == 1);
     memory.back(0, sys::page_size);
     CHECK(asked_for(Call::back) == 1);
     CHECK(sys::back_here(memory.data(), sys::page_size) == 0);
@@ -86,11 +87,15 @@ TEST_CASE("each wrapper of a system call asks the hook", "[fault]") {
   const pid_t pid = sys::fork_process();
   if (pid == 0) sys::exit_now(0);
   CHECK(asked_for(Call::fork) == 1);
-  (void)sys::open_pidfd(pid);
+  const auto pidfd = sys::open_pidfd(pid);
   CHECK(asked_for(Call::pidfd_open) == 1);
+  sys::send_signal(pid, pidfd, 0);
+  CHECK(asked_for(Call::send_signal) == 1);
   CHECK(end_of(pid) == fine);
   (void)sys::pin(0, -1);
   CHECK(asked_for(Call::set_affinity) == 1);
+  (void)sys::allowed_cores();
+  CHECK(asked_for(Call::get_affinity) == 1);
   (void)sys::register_heavy_barrier();
   CHECK(asked_for(Call::membarrier) == 1);
   // The pipe stays for the life of a process.
@@ -99,6 +104,7 @@ TEST_CASE("each wrapper of a system call asks the hook", "[fault]") {
           expect(asked_for(Call::pipe) == 1, "parent_pipe() does not ask");
           const pid_t parent = ::getpid();
           const sys::WatchedFork watched;
+          expect(asked_for(Call::watch_fork) == 1, "WatchedFork does not ask");
           expect(in_child([&] {
                    (void)sys::watch_parent(pipe, parent);
                    expect(asked_for(Call::watch_parent) == 1, "watch_parent() does not ask");

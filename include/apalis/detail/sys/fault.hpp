@@ -24,7 +24,16 @@ enum class Call {
   watch_parent,  // the child's open, fcntl and prctl calls on the parent's pipe
   set_affinity,
   membarrier,
+  populate,       // whether pages can be backed on demand
+  watch_fork,     // the parent's open and fcntl calls for the child about to be forked
+  count_threads,  // stat of /proc/self/task
+  wait_pidfd,     // waitid(P_PIDFD)
+  send_signal,    // pidfd_send_signal
+  get_affinity,
+  title,
+  arm_report,  // sigaltstack and sigaction for crash reports
 };
+inline constexpr int call_count = static_cast<int>(Call::arm_report) + 1;
 
 /// Returns 0 to let the call through, or the errno to fail with.
 using FaultHook = int (*)(Call) noexcept;
