@@ -485,6 +485,7 @@ void ProcessLink::close_until(Deadline deadline) {
       report(lock);
       std::rethrow_exception(death);
     }
+    close_accepted_ = true;
   }
   child_bell_.ring();
   if (!wait(errand, deadline)) {

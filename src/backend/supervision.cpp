@@ -117,10 +117,12 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   if (cause == Cause::retired) child_.wait(farewell);
   const bool by_us = !child_.has_ended();
   child_.kill();
-  take_last_replies();
+  // After a message of no known form nothing tells where the next one begins, or whose reply it is.
+  const bool is_trusted = cause != Cause::died || reason.empty();
+  if (is_trusted) take_last_replies();
   life_ = Life::down;
   if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
-  const bool closed = closing_ && inbox_.pending.empty();
+  const bool closed = close_accepted_ && inbox_.pending.empty();
   if (closed || cause == Cause::retired) {
     death_ = nullptr;
   } else {

@@ -262,7 +262,7 @@ TEST_CASE("the server's workers are replaced by it, whatever threads there are",
   });
 }
 
-TEST_CASE("stop() ends the server; its workers live on, and are not replaced", "[fork_server]") {
+TEST_CASE("stop() ends the server: its workers live on, and are not replaced", "[fork_server]") {
   in_host([] {
     ForkServer::start();
     const Watched server(ForkServer::pid());

@@ -148,7 +148,8 @@ class ProcessLink final : public Link {
   std::condition_variable turn_;
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
   Life life_ = Life::running;
-  bool closing_ = false;      // no more calls: the close message is sent, or nobody will read one
+  bool closing_ = false;         // no more calls: the close message is on its way
+  bool close_accepted_ = false;  // so that a worker without pending calls has ended as it was told
   std::exception_ptr death_;  // of the last worker: why calls fail, once ended, but by close()
   bool death_told_ = false;   // some caller has seen it, or asked for it by kill()
   channel::Region& region_;
