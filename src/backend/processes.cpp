@@ -195,12 +195,14 @@ bool ProcessLink::drop(State& state) {
   }
   const auto& calls = view_.control->calls;
   const auto patience_ends = Clock::now() + decision_limit;
+  bool undecided = false;
   while (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position)) {
     // The worker took it up before it could surely see the mark; a moment later it has decided,
     // unless it was stopped right there. If it has begun a later one, the reply to this one is
     // here.
     if (calls.begun.load(std::memory_order_acquire) == state.position) return false;
-    if (look_after_worker() || Clock::now() >= patience_ends) break;
+    undecided = look_after_worker() || Clock::now() >= patience_ends;
+    if (undecided) break;
     take_replies();
     if (state.phase() != State::Phase::pending || generation() != worker) break;
     sys::yield_core();
@@ -208,8 +210,8 @@ bool ProcessLink::drop(State& state) {
   if (state.phase() != State::Phase::pending) return state.was_cancelled();
   // The mark went with the worker that it was for; the call may be on its way to the next one.
   if (generation() != worker || life_ != Life::running) return drop(state);
-  if (is_at_or_after(calls.considered.load(std::memory_order_relaxed), state.position))
-    return false;
+  // No second look at `considered`: a worker that takes the call up from now on sees the mark.
+  if (undecided) return false;
   state.store_cancelled();
   state.set_phase(State::Phase::early);
   return true;
