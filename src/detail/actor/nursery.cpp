@@ -41,7 +41,8 @@ std::int32_t Nursery::spawn(const SpawnOrder& order, std::string_view title,
                 {.slice = order.slice,
                  .max_calls = order.max_calls,
                  .generation = order.generation,
-                 .on_start = on_start ? &on_start : on_start_},
+                 .on_start = on_start ? &on_start : on_start_,
+                 .from_nursery = true},
                 by_recipe ? static_cast<Maker&>(*by_recipe) : *maker_};
   return process::launch_sibling({.title = std::string{title}, .cpu = {}}, worker,
                                  current_call.control->spawned.pid);

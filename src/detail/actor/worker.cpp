@@ -44,7 +44,7 @@ Worker::Worker(channel::Region& region, const WorkerPlan& plan, Maker& maker)
 
 void Worker::run() {
   reach(Point::child_born);
-  if (!region_.isolate(plan_.slice)) sys::exit_now(exit_no_memory);
+  if (!region_.isolate(plan_.slice, plan_.from_nursery)) sys::exit_now(exit_no_memory);
   sys::arm_crash_report(view_.control->crash);
   current_call.enter(*view_.control, plan_.generation);
   make_object();

@@ -76,12 +76,12 @@ void Region::release(std::uint32_t slice, const sys::ForkLock& /*held*/) noexcep
   free_.push_back(slice);  // acquire() made room for it
 }
 
-bool Region::isolate(std::uint32_t slice) noexcept {
+bool Region::isolate(std::uint32_t slice, bool hidden) const noexcept {
   std::byte* const first = memory_.data() + control_bytes;
   std::byte* const mine = base(slice);
   std::byte* const after = mine + slice_bytes;
   std::byte* const end = memory_.data() + memory_.size();
-  if (std::exchange(isolated_, true) && !sys::show(mine, slice_bytes)) return false;
+  if (hidden && !sys::show(mine, slice_bytes)) return false;
   // A kernel that refuses leaves the others' slices visible: less protection, same behaviour.
   if (mine > first) sys::hide(first, static_cast<std::size_t>(mine - first));
   if (end > after) sys::hide(after, static_cast<std::size_t>(end - after));

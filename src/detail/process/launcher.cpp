@@ -39,7 +39,7 @@ void end_without_parents_handlers() noexcept {
 /// The parent's fork lock is left as it is: this process has one of its own (sys::PerProcess).
 [[noreturn]] void live(const LaunchPlan& plan, ChildBody& body, int pipe,
                        pid_t parent) noexcept {
-  sys::set_title(plan.title);
+  sys::set_title(plan.title);  // the plan is in a frame that we never return to
   identity = {::getpid(), parent, sys::watch_parent(pipe, parent)};
   // Ctrl-C goes to every process of the terminal; the parent decides what it means, and its end
   // is ours.

@@ -11,7 +11,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <new>
+#include <utility>
 
 namespace apalis::detail::sys {
 namespace {
@@ -199,6 +201,13 @@ bool take_over(int signal) noexcept {
   return false;
 }
 
+/// Written out: the table would be the only thing that a child reads in its page.
+template <std::size_t... i>
+void arm(CrashReport& report, std::index_sequence<i...> /*each*/) noexcept {
+  ((report.armed |= take_over(reported_signals[i]) ? std::uint32_t{1} << reported_signals[i] : 0),
+   ...);
+}
+
 void use_second_stack() noexcept {
   if (second_stack == nullptr) return;
   const stack_t ours{.ss_sp = second_stack, .ss_flags = 0, .ss_size = second_stack_bytes};
@@ -276,8 +285,7 @@ void arm_crash_report(CrashReport& report, StackWalk walk) noexcept {
   armed.reporter.store(0, std::memory_order_relaxed);
   armed.walking = 0;
   use_second_stack();
-  for (const int signal : reported_signals)
-    if (take_over(signal)) report.armed |= std::uint32_t{1} << signal;
+  arm(report, std::make_index_sequence<std::size(reported_signals)>{});
   report.state = CrashReport::is_armed;
 }
 

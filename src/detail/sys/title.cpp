@@ -52,26 +52,20 @@ const prctl_mm_map& inherited_map() noexcept {
 
 void prepare_title() noexcept { (void)inherited_map(); }
 
-void set_title(std::string_view title) noexcept {
+void set_title(const std::string& title) noexcept {
   if (injected_fault(Call::title) != 0) return;
   char name[16] = {};
   std::copy_n(title.data(), std::min(title.size(), sizeof name - 1), name);
   ::prctl(PR_SET_NAME, name);
 
-  // Points the kernel at a text of ours. Writing over argv, as setproctitle() does, would destroy
-  // what the program may still refer to. Kernels without checkpoint/restore refuse: then the name
-  // above is all there is.
-  // It must be anonymous memory, for only such the kernel reads out to others.
-  const auto length = title.size();
-  // NOLINTNEXTLINE(cppcoreguidelines-no-malloc): for the life of the process
-  auto* const text = static_cast<char*>(std::malloc(length + 1));
-  if (text == nullptr) return;
-  std::copy_n(title.data(), length, text);
-  text[length] = '\0';
+  // Points the kernel at the text itself. Writing over argv, as setproctitle() does, would destroy
+  // what the program may still refer to; a copy would be the child's first use of malloc, at the price
+  // of five page faults. Kernels without checkpoint/restore refuse: then the name above is all there
+  // is. It must be anonymous memory, for only such the kernel reads out to others.
   prctl_mm_map map = inherited_map();
   map.brk = reinterpret_cast<std::uintptr_t>(::sbrk(0));
-  map.arg_start = reinterpret_cast<std::uintptr_t>(text);
-  map.arg_end = map.arg_start + length + 1;
+  map.arg_start = reinterpret_cast<std::uintptr_t>(title.c_str());
+  map.arg_end = map.arg_start + title.size() + 1;
   ::prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
 }
 

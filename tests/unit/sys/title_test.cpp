@@ -88,7 +88,8 @@ void check_title(std::size_t length) {
 TEST_CASE("a title is what ps and top show", "[title]") {
   sys::prepare_title();
   CHECK(in_child([] {
-          sys::set_title("apalis: Counter");
+          const std::string title = "apalis: Counter";
+          sys::set_title(title);
           expect(comm() == "apalis: Counter", "comm is '" + comm() + "'");
           expect(command_line() == "apalis: Counter", "cmdline is '" + command_line() + "'");
         }) == fine);
@@ -96,7 +97,8 @@ TEST_CASE("a title is what ps and top show", "[title]") {
 
 TEST_CASE("a title works in a process that was not prepared", "[title]") {
   CHECK(in_child([] {
-          sys::set_title("apalis: x");
+          const std::string title = "apalis: x";
+          sys::set_title(title);
           expect(command_line() == "apalis: x", "cmdline is '" + command_line() + "'");
         }) == fine);
 }
@@ -164,9 +166,9 @@ TEST_CASE("a child's title leaves its parent's alone", "[title]") {
 
 TEST_CASE("an empty title", "[title]") {
   CHECK(in_child([] {
-          sys::set_title("");
+          const std::string title;
+          sys::set_title(title);
           expect(comm().empty(), "comm is '" + comm() + "'");
           expect(command_line().empty(), "cmdline is '" + command_line() + "'");
         }) == fine);
-  CHECK(in_child([] { sys::set_title(std::string_view{}); }) == fine);
 }

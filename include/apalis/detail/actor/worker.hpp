@@ -28,6 +28,7 @@ struct WorkerPlan {
   std::uint64_t max_calls = std::numeric_limits<std::uint64_t>::max();  ///< then it retires
   std::uint32_t generation = 0;              ///< how many workers the handler had before
   const std::function<void()>* on_start = nullptr;  ///< run before the object is made
+  bool from_nursery = false;  ///< forked from a process that sees its own slice only
 };
 
 /// **Owns** the object, from the first message on, and this side's ends of both lanes.

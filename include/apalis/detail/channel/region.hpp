@@ -42,9 +42,9 @@ class Region {
   [[nodiscard]] bool heavy_barriers() const noexcept { return heavy_; }
   [[nodiscard]] bool backs_on_demand() const noexcept { return memory_.backs_on_demand(); }
 
-  /// In a child: makes every other slice inaccessible, and this one accessible if it was not. False
-  /// if that failed, which leaves the child without a slice.
-  [[nodiscard]] bool isolate(std::uint32_t slice) noexcept;
+  /// In a child: makes every other slice inaccessible. `hidden`: its own is, too, as it was forked
+  /// from a child that did this. False if that can't be undone: the child has no slice then.
+  [[nodiscard]] bool isolate(std::uint32_t slice, bool hidden = false) const noexcept;
 
  private:
   static constexpr std::size_t header_bytes = slice_bytes;  // keeps slices aligned
@@ -57,7 +57,6 @@ class Region {
   int cores_;
   int breath_;
   bool heavy_;
-  bool isolated_ = false;  // in this process
 };
 
 /// A slice held: returned to its region on destruction, which must be in the process that acquired

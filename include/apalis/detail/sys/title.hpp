@@ -3,14 +3,15 @@
 
 // What ps and top show for a process.
 
-#include <string_view>
+#include <string>
 
 namespace apalis::detail::sys {
 
 /// Reads where the command line lies; called in the parent, once, so that children need not.
 void prepare_title() noexcept;
 
-/// Names this process: comm (15 bytes) and the command line, as far as its space reaches.
-void set_title(std::string_view title) noexcept;
+/// Names this process: comm (15 bytes) and the command line. The text itself is what the kernel
+/// reads, for as long as the process lives.
+void set_title(const std::string& title) noexcept;
 
 }  // namespace apalis::detail::sys
