@@ -217,7 +217,7 @@ TEST_CASE("a worker that never stops talking keeps no bounded wait", "[hostile_c
 TEST_CASE("a hostile worker is found among others that work on", "[hostile_child]") {
   Handler<Hostile> good;
   Handler<Hostile> bad{quick(), std::in_place};
-  REQUIRE(bad.call(&Hostile::scribble_from_now_on, 1).get() > 0);
+  end_with(bad.call(&Hostile::scribble_from_now_on, 1), bad);
   for (int i = 0; i < 200; ++i)
     CHECK(good.call(&Hostile::text, i).get() == std::string(static_cast<std::size_t>(i), 't'));
   bad.kill();
