@@ -117,12 +117,11 @@ void ProcessLink::poll() {
 
 bool ProcessLink::wait(State& state, Deadline deadline) {
   channel::Patience patience{occupancy_, !worker_.on_this_core() && inbox_.has_heard()};
-  Lock lock{mutex_, std::defer_lock};
   for (;;) {
     if (state.has_outcome()) return true;
     if (inbox_.has_message()) {
       // Whoever has the lock is taking replies in, or will unlock soon.
-      if (lock.try_lock()) {
+      if (Lock lock{mutex_, std::try_to_lock}; lock) {
         take_replies();
         const auto behind = inbox_.pending.size();
         report(lock);
@@ -138,19 +137,17 @@ bool ProcessLink::wait(State& state, Deadline deadline) {
     if (patience.pass()) continue;
     // What waits to be sent is sent by whoever waits for its result.
     auto room = std::optional<std::uint64_t>{};
-    if (lock.try_lock()) {
+    if (const Lock lock{mutex_, std::try_to_lock}; lock) {
       if (timed_) look_after_worker();
       if (journal_ != nullptr && !journal_->all_sent()) room = sender_.progress_seen();
-      lock.unlock();
     }
     sleep_until_rung(deadline, [&] {
       return state.has_outcome() || inbox_.has_message() ||
              (room && sender_.has_progress_since(*room));
     });
-    if (lock.try_lock()) {
+    if (Lock lock{mutex_, std::try_to_lock}; lock) {
       look_after_worker();
       report(lock);
-      if (lock) lock.unlock();
     }
   }
 }
@@ -287,7 +284,8 @@ ProcessLink::Counts ProcessLink::counts() {
 
 // --- Sending -------------------------------------------------------------------------------------
 
-void ProcessLink::require_open() const {
+/// Calls after close() throw; those after a death fail with it.
+void ProcessLink::require_death() const {
   if (closing_ || (life_ == Life::ended && death_ == nullptr))
     throw Error(fmt::format("apalis: handler '{}' is closed: calls must come before close()",
                             options().name));
@@ -538,7 +536,7 @@ void ProcessLink::shut(bool discard) noexcept {
 
 /// For the hooks, which may call anything but must not find a lock held. Unlocks if there is
 /// something to tell.
-void ProcessLink::report(Lock& lock) {
+void ProcessLink::tell_news(Lock& lock) {
   const bool failed = inbox_.failures.has_unreported() && options().on_error;
   if (!failed && exits_.empty()) [[likely]]
     return;

@@ -100,7 +100,11 @@ class ProcessLink final : public Link {
   [[nodiscard]] bool send_slowly(Lock& lock, auto try_send, Deadline deadline);
   void wait_for_room(Lock& lock, channel::Patience& patience);
   void send_journal() noexcept;
-  void require_open() const;
+  void require_open() const {
+    if (closing_ || life_ == Life::ended) [[unlikely]]
+      require_death();
+  }
+  void require_death() const;
 
   // --- Receiving, with the lock held.
   void take_replies() noexcept;
@@ -139,7 +143,14 @@ class ProcessLink final : public Link {
   void tell(const WorkerExit& exit) const noexcept;
 
   void close_until(Deadline deadline);
-  void report(Lock& lock);
+  [[nodiscard]] bool has_news() const noexcept {
+    return inbox_.failures.has_unreported() || !exits_.empty();
+  }
+  void report(Lock& lock) {
+    if (has_news()) [[unlikely]]
+      tell_news(lock);
+  }
+  void tell_news(Lock& lock);
   void surface(PostFailures& failures, std::uint64_t count) const;
   void sleep_until_rung(Deadline deadline, auto awake) noexcept;
   void wake_other_waiters() const noexcept;

@@ -14,14 +14,6 @@ std::uint64_t Errand::failed_posts() {
   return count;
 }
 
-void finish(State& state) noexcept {
-  if (state.abandoned) {
-    delete &state;
-  } else {
-    state.set_phase(State::Phase::settled);
-  }
-}
-
 Inbox::Taken Inbox::take() {
   Taken taken;
   channel::Arrival arrival;
@@ -55,9 +47,9 @@ void Inbox::retire(const std::byte* bytes, std::size_t size) {
 
 void Inbox::handle(channel::Arrival& arrival) {
   const auto answer = static_cast<Answer>(arrival.head.tag());
-  if (answer < Answer::value || answer > Answer::retired)
+  if (answer < Answer::value || answer > Answer::retired) [[unlikely]]
     throw channel::ProtocolViolation("it sent an answer of no known kind");
-  if (!arrival.in_arena())
+  if (!arrival.in_arena()) [[likely]]
     return handle_bytes(answer, arrival, arrival.inline_bytes, arrival.head.size());
   const std::byte* block = receiver_.block_bytes(arrival);
   if (arrival.head.kind() == channel::Kind::block)
@@ -77,12 +69,10 @@ void Inbox::handle(channel::Arrival& arrival) {
 
 void Inbox::handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
                          std::size_t size) {
-  if (answer == Answer::post_failed) {
-    // Copied before it is looked at, as all that a child can still change.
-    failures.note({bytes, size});
-    return;
+  if (answer >= Answer::post_failed) [[unlikely]] {  // what answers no request
+    if (answer == Answer::retired) return retire(bytes, size);
+    return failures.note({bytes, size});  // copied before it is looked at, as all of a child's
   }
-  if (answer == Answer::retired) return retire(bytes, size);
   State* state = pending.front();
   if (state == nullptr) throw channel::ProtocolViolation("it sent a reply that nobody asked for");
   if (state->entry == nullptr)
@@ -99,7 +89,8 @@ void Inbox::handle_bytes(Answer answer, const channel::Arrival& arrival, const s
       state->store(kind, std::move(copy), size);
     }
   }
-  if (journal != nullptr) journal->answered(*state);
+  if (journal != nullptr) [[unlikely]]
+    journal->answered(*state);
   (void)pending.pop();  // only now: what throws above must leave it where the queue's end is made
   finish(*state);
 }

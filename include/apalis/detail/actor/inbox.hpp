@@ -72,6 +72,12 @@ class Inbox {
 };
 
 /// The end of a state's time in the queue: it is its token's alone, or nobody's.
-void finish(State& state) noexcept;
+inline void finish(State& state) noexcept {
+  if (state.abandoned) [[unlikely]] {
+    delete &state;
+  } else {
+    state.set_phase(State::Phase::settled);
+  }
+}
 
 }  // namespace apalis::detail::actor
