@@ -119,6 +119,11 @@ bool ProcessLink::wait(State& state, Deadline deadline) {
   channel::Patience patience{occupancy_, !worker_.on_this_core() && inbox_.has_heard()};
   for (;;) {
     if (state.has_outcome()) return true;
+    // First, for a worker that always has something to say must not keep us.
+    if (deadline != no_deadline && Clock::now() >= deadline) {
+      poll();  // which looks at the worker's health, so that a loop of short waits ends too
+      return state.has_outcome();
+    }
     if (inbox_.has_message()) {
       // Whoever has the lock is taking replies in, or will unlock soon.
       if (Lock lock{mutex_, std::try_to_lock}; lock) {
@@ -129,10 +134,6 @@ bool ProcessLink::wait(State& state, Deadline deadline) {
         if (behind > 1 && !state.has_outcome()) occupancy_.breathe(2);
         continue;
       }
-    }
-    if (deadline != no_deadline && Clock::now() >= deadline) {
-      poll();  // which looks at the worker's health, so that a loop of short waits ends too
-      return state.has_outcome();
     }
     if (patience.pass()) continue;
     // What waits to be sent is sent by whoever waits for its result.

@@ -25,10 +25,24 @@ void StackGuard::ask() {
     throw Malformed("malformed message: values are nested deeper than this thread's stack is");
 }
 
-void SharedTypes::refuse() {
-  throw Malformed(
-      "malformed message: pointers of different types share an object (which works for polymorphic "
-      "types only)");
+struct SharedTypes::Map {
+  std::unordered_map<std::uint32_t, const std::type_info*> of;
+};
+
+void SharedTypes::Drop::operator()(Map* map) const noexcept { delete map; }
+
+void SharedTypes::add(std::uint32_t id) {
+  if (types_ == nullptr) types_.reset(new Map);
+  types_->of[id] = expected_;
+}
+
+void SharedTypes::check(std::uint32_t id) const {
+  if (types_ == nullptr) return;
+  const auto found = types_->of.find(id);
+  if (found != types_->of.end() && *found->second != *expected_)
+    throw Malformed(
+        "malformed message: pointers of different types share an object (which works for "
+        "polymorphic types only)");
 }
 
 }  // namespace apalis::detail::wire

@@ -117,14 +117,8 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   }
 
   // In place of cereal's own, of the same names.
-  void registerSharedPointer(std::uint32_t id, std::shared_ptr<void> pointer) {
-    shared_.add(id & ~cereal::detail::msb_32bit);
-    Base::registerSharedPointer(id, std::move(pointer));
-  }
-  std::shared_ptr<void> getSharedPointer(std::uint32_t id) {
-    shared_.check(id);
-    return Base::getSharedPointer(id);
-  }
+  void registerSharedPointer(std::uint32_t id, std::shared_ptr<void> pointer);
+  std::shared_ptr<void> getSharedPointer(std::uint32_t id);
 
   /// cereal calls it before each value.
   template <class T>

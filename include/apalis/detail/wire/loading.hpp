@@ -41,7 +41,7 @@ class StackGuard {
 
  private:
   // Nearly nothing goes deeper than this, which is there in any case.
-  static constexpr std::uintptr_t unasked = 16 * 1024;
+  static constexpr std::uintptr_t unasked = std::uintptr_t{16} * 1024;
 
   static std::uintptr_t here() noexcept {
     return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
@@ -60,17 +60,17 @@ class SharedTypes {
   void expect() noexcept {
     expected_ = &typeid(T);
   }
-  void add(std::uint32_t id) { types_[id] = expected_; }
-  void check(std::uint32_t id) const {
-    if (const auto found = types_.find(id); found != types_.end() && *found->second != *expected_)
-      refuse();
-  }
+  void add(std::uint32_t id);
+  void check(std::uint32_t id) const;
 
  private:
-  [[noreturn]] static void refuse();
+  struct Map;  // kept out of the header: to compile it would cost every user
+  struct Drop {
+    void operator()(Map* map) const noexcept;
+  };
 
   const std::type_info* expected_ = &typeid(void);
-  std::unordered_map<std::uint32_t, const std::type_info*> types_;
+  std::unique_ptr<Map, Drop> types_;  // null until there is one
 };
 
 template <class T>
