@@ -244,7 +244,8 @@ TEST_CASE("descriptors of the library do not pass to programs that the host star
       char target[256] = {};
       const std::string link = "/proc/self/fd/" + std::to_string(d);
       if (::readlink(link.c_str(), target, sizeof target - 1) < 0) continue;
-      const bool ours = !open_before[d] || std::string(target).find("memfd:apalis") != std::string::npos;
+      const bool ours =
+          !open_before[d] || std::string(target).find("memfd:apalis") != std::string::npos;
       if (ours) expect((flags & FD_CLOEXEC) != 0, target);
     }
     return 0;
