@@ -10,6 +10,8 @@ using detail::actor::current_call;
 
 bool ThisWorker::exists() const noexcept { return current_call.control != nullptr; }
 
+std::uint32_t ThisWorker::index() const noexcept { return current_call.worker; }
+
 std::uint32_t ThisWorker::generation() const noexcept { return current_call.generation; }
 
 pid_t ThisWorker::pid() const noexcept { return ::getpid(); }

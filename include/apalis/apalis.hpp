@@ -3,13 +3,18 @@
 
 // All of apalis. Each header here also stands alone.
 
+#include <apalis/as_completed.hpp>
 #include <apalis/by_value.hpp>
 #include <apalis/call.hpp>
 #include <apalis/carry.hpp>
+#include <apalis/coroutine.hpp>
 #include <apalis/cpu_count.hpp>
+#include <apalis/each.hpp>
 #include <apalis/error.hpp>
+#include <apalis/event_loop.hpp>
 #include <apalis/fork_server.hpp>
 #include <apalis/gather.hpp>
+#include <apalis/group_handler.hpp>
 #include <apalis/handler.hpp>
 #include <apalis/log.hpp>
 #include <apalis/options.hpp>

@@ -118,7 +118,7 @@ template <detail::TokenContainer C>
   detail::actor::wait_many(states, options.count, deadline);
   WaitResult result;
   for (std::size_t i = 0; i < states.size(); ++i)
-    (states[i]->has_outcome() ? result.ready : result.pending).push_back(i);
+    (states[i]->complete() ? result.ready : result.pending).push_back(i);
   return result;
 }
 

@@ -20,13 +20,11 @@
 #include <apalis/detail/actor/batch_state.hpp>
 #include <apalis/detail/actor/makers.hpp>
 #include <apalis/detail/core/short_name.hpp>
-#include <apalis/detail/wire/attribute.hpp>
-#include <apalis/detail/wire/thunk.hpp>
+#include <apalis/object_calls.hpp>
 #include <apalis/options.hpp>
 #include <apalis/token.hpp>
 #include <concepts>
 #include <cstdint>
-#include <cstring>
 #include <exception>
 #include <iterator>
 #include <memory>
@@ -36,14 +34,6 @@
 #include <vector>
 
 namespace apalis {
-
-namespace detail {
-template <class... Args>
-inline constexpr bool starts_with_options = false;
-template <class First, class... Rest>
-inline constexpr bool starts_with_options<First, Rest...> =
-    std::is_same_v<std::remove_cvref_t<First>, CallOptions>;
-}  // namespace detail
 
 /// An object of type A, living in a worker process, reached by calls.
 ///
@@ -61,7 +51,7 @@ inline constexpr bool starts_with_options<First, Rest...> =
 /// is what every call then fails with.
 /// **Ordering:** one FIFO per submitting thread of call, post, get, set, copy, run.
 template <class A>
-class Handler {
+class Handler : public ObjectCalls<Handler<A>, A> {
   static_assert(std::is_object_v<A> && !std::is_const_v<A> && !std::is_array_v<A>,
                 "apalis: Handler<A> needs a plain object type");
 
@@ -108,127 +98,7 @@ class Handler {
   }
   ~Handler() { shut(); }
 
-  // --- Calls -------------------------------------------------------------------------------------
-
-  /// Calls a member function, or anything that takes the object first: callable(A&, args...).
-  template <class F, class... Args>
-    requires(!detail::starts_with_options<F>)
-  auto call(F&& callable, Args&&... args) {
-    using R = detail::wire::call_result_t<A, std::decay_t<F>, Args...>;
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    link.check_code(detail::wire::code_address<A>(callable));
-    detail::wire::encode_call<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<R>, R>(link, message, CallOptions{});
-  }
-
-  /// The same with a limit on its time, or leave to run it again.
-  template <class F, class... Args>
-  auto call(const CallOptions& options, F&& callable, Args&&... args) {
-    using R = detail::wire::call_result_t<A, std::decay_t<F>, Args...>;
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    link.check_code(detail::wire::code_address<A>(callable));
-    detail::wire::encode_call<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<R>, R>(link, message, options);
-  }
-
-  /// The same with the member function bound at compile time: less to send, faster to run.
-  template <auto Method, class... Args>
-    requires(!detail::starts_with_options<Args...>)
-  auto call(Args&&... args) {
-    using R = detail::wire::call_result_v_t<A, Method, Args...>;
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    detail::wire::encode_call_v<A, Method>(message, std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<R>, R>(link, message, CallOptions{});
-  }
-
-  template <auto Method, class... Args>
-  auto call(const CallOptions& options, Args&&... args) {
-    using R = detail::wire::call_result_v_t<A, Method, Args...>;
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    detail::wire::encode_call_v<A, Method>(message, std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<R>, R>(link, message, options);
-  }
-
-  /// One-way: the result is dropped; the first failure and their count surface at drain().
-  template <class F, class... Args>
-  void post(F&& callable, Args&&... args) {
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    link.check_code(detail::wire::code_address<A>(callable));
-    detail::wire::encode_post<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
-    post_message(link, message);
-  }
-
-  template <auto Method, class... Args>
-  void post(Args&&... args) {
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    detail::wire::encode_post_v<A, Method>(message, std::forward<Args>(args)...);
-    post_message(link, message);
-  }
-
-  // --- Attributes --------------------------------------------------------------------------------
-
-  /// A data member's value.
-  template <class M, class B>
-  auto get(M B::*member) {
-    using R = detail::wire::get_result_t<A, M B::*>;
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    detail::wire::encode_get<A>(message, member);
-    return submit<detail::actor::ResultState<R>, R>(link, message, CallOptions{});
-  }
-
-  /// Assigns a data member; one-way.
-  template <class M, class B>
-  void set(M B::*member, const std::type_identity_t<M>& value) {
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    detail::wire::encode_set<A>(message, member, value);
-    post_message(link, message);
-  }
-
-  /// A copy of the whole object.
-  [[nodiscard]] Token<A> copy() {
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    detail::wire::encode_copy<A>(message);
-    return submit<detail::actor::ResultState<A>, A>(link, message, CallOptions{});
-  }
-
-  /// A copy on which the worker has run edit(copy, args...) first. The object stays as it is.
-  template <class F, class... Args>
-  [[nodiscard]] Token<A> copy(F&& edit, Args&&... args) {
-    auto& link = this->link();
-    detail::wire::Buffer message;
-    link.check_code(detail::wire::code_address<A>(edit));
-    detail::wire::encode_copy<A>(message, std::forward<F>(edit), std::forward<Args>(args)...);
-    return submit<detail::actor::ResultState<A>, A>(link, message, CallOptions{});
-  }
-
   // --- Batches -----------------------------------------------------------------------------------
-
-  /// Encodes a call without sending it.
-  template <class F, class... Args>
-  [[nodiscard]] auto prepare(F&& callable, Args&&... args) const {
-    using R = detail::wire::call_result_t<A, std::decay_t<F>, Args...>;
-    Call<A, R> call;
-    call.code_ = detail::wire::code_address<A>(callable);
-    detail::wire::encode_call<A>(call.bytes_, std::forward<F>(callable),
-                                 std::forward<Args>(args)...);
-    return call;
-  }
-
-  template <auto Method, class... Args>
-  [[nodiscard]] auto prepare(Args&&... args) const {
-    Call<A, detail::wire::call_result_v_t<A, Method, Args...>> call;
-    detail::wire::encode_call_v<A, Method>(call.bytes_, std::forward<Args>(args)...);
-    return call;
-  }
 
   /// All the calls in one message, one token: Token<std::vector<R>>, or Token<void>. If any of them
   /// fails, the token throws BatchError with every outcome.
@@ -242,10 +112,17 @@ class Handler {
     detail::wire::begin_batch(message, count);
     for (const Call<A, R>& call : calls) {
       link.check_code(call.code_);
-      check_entry(link, call.bytes_.data());
+      detail::check_entry(link, call.bytes_.data());
+      if (call.object_ != detail::no_object) [[unlikely]]
+        throw Error(
+            "apalis: this call was prepared for an object of a group: run it with the group");
       detail::wire::append_to_batch(message, call.bytes_.bytes());
     }
-    return submit<State, typename State::Results>(link, message, CallOptions{}, count);
+    auto state = std::make_unique<State>(count);
+    state->entry = &detail::wire::batch_entry;
+    state->attach(link);
+    link.submit(message, *state);
+    return detail::actor::TokenAccess::make<typename State::Results>(state.release());
   }
 
   /// The same, and the results at once: std::vector<R>, or nothing.
@@ -299,7 +176,8 @@ class Handler {
 
   void shut() noexcept {
     if (!valid()) return;  // a fork's copy: the worker and the link's memory are the parent's
-    link_->shut(std::uncaught_exceptions() > exceptions_);
+    link_->shut(std::uncaught_exceptions() > exceptions_,
+                detail::actor::deadline_after(link_->options().close_timeout));
     std::exchange(link_, nullptr)->release();
   }
 
@@ -314,31 +192,10 @@ class Handler {
                     : "apalis: this handler belongs to the process that made it, not to its fork");
   }
 
-  /// Every message starts with the address of its entry.
-  static const detail::wire::Entry* check_entry(const Link& link, const std::byte* message) {
-    const detail::wire::Entry* entry = nullptr;
-    std::memcpy(&entry, message, sizeof entry);
-    link.check_code(entry);
-    return entry;
-  }
-
-  template <class State, class R, class... StateArgs>
-  static Token<R> submit(Link& link, const detail::wire::Buffer& message,
-                         const CallOptions& options, StateArgs... state_args) {
-    const auto* entry = check_entry(link, message.data());
-    auto state = std::make_unique<State>(state_args...);
-    state->entry = entry;
-    state->timeout = options.timeout;
-    state->retries = options.retries;
-    state->attach(link);
-    link.submit(message, *state);
-    return detail::actor::TokenAccess::make<R>(state.release());
-  }
-
-  static void post_message(Link& link, const detail::wire::Buffer& message) {
-    check_entry(link, message.data());
-    link.post(message);
-  }
+  // For ObjectCalls.
+  friend class ObjectCalls<Handler<A>, A>;
+  static void address(detail::wire::Buffer& /*message*/) noexcept {}
+  static constexpr std::uint32_t object_index() noexcept { return detail::no_object; }
 
   Link* link_ = nullptr;
   int exceptions_ = std::uncaught_exceptions();  // more of them in the destructor: unwinding

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -100,6 +101,28 @@ struct Options {
 
   /// Called in the parent, on the thread that learns of it, with no lock held, when a worker has
   /// ended. Must not throw.
+  std::function<void(const WorkerExit&)> on_worker_exit = {};
+};
+
+/// How a group's workers are made and ended.
+struct GroupOptions {
+  /// How many there are; 0: cpu_count(). Never more than objects.
+  std::size_t workers = 0;
+
+  /// Ties each worker to a core of its own, in turn where there are more workers. Without it they
+  /// start on cores of their own where they fit, and may move.
+  bool pin = false;
+
+  // As in Options, for each worker.
+  std::string name = {};
+  Backend backend = Backend::processes;
+  std::chrono::milliseconds close_timeout = std::chrono::seconds{30};
+  std::function<void(std::exception_ptr)> on_error = {};
+  Restart restart = {};  ///< a worker's successor makes all of its objects anew
+  std::uint64_t max_calls_per_worker = 0;
+  std::chrono::nanoseconds timeout{0};
+  ForkInThreads fork_in_threads = ForkInThreads::warn;
+  std::function<void()> on_worker_start = {};
   std::function<void(const WorkerExit&)> on_worker_exit = {};
 };
 

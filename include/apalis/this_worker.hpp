@@ -45,6 +45,8 @@ class ThisWorker {
  public:
   /// Whether this process is a worker; the rest is empty where it is not, as in the serial backend.
   [[nodiscard]] bool exists() const noexcept;
+  /// Which of its group's workers it is, from 0 on; 0 for a handler's.
+  [[nodiscard]] std::uint32_t index() const noexcept;
   /// How many workers its handler had before it.
   [[nodiscard]] std::uint32_t generation() const noexcept;
   [[nodiscard]] pid_t pid() const noexcept;

@@ -9,6 +9,8 @@
 //   if (const int* now = t.try_get()) use(*now);   // never waits
 
 #include <apalis/detail/actor/result_state.hpp>
+#include <apalis/detail/actor/then_state.hpp>
+#include <apalis/detail/actor/token_awaiter.hpp>
 #include <apalis/error.hpp>
 #include <chrono>
 #include <memory>
@@ -76,8 +78,7 @@ class [[nodiscard]] Token {
 
   /// Whether get() would return or throw at once.
   [[nodiscard]] bool ready() {
-    if (!checked().has_outcome()) link_here().poll();
-    return state_->has_outcome();
+    return checked().has_outcome() || source_here().wait(*state_, detail::actor::at_once);
   }
 
   void wait() { await(); }
@@ -86,7 +87,7 @@ class [[nodiscard]] Token {
   template <class Rep, class Period>
   bool wait_for(std::chrono::duration<Rep, Period> limit) {
     if (checked().has_outcome()) return true;
-    return link_here().wait(*state_, detail::actor::deadline_after(limit));
+    return source_here().wait(*state_, detail::actor::deadline_after(limit));
   }
 
   /// The result if it is there, else null. For Token<void>: whether the call has ended.
@@ -104,45 +105,78 @@ class [[nodiscard]] Token {
   /// ended. One that runs is asked to stop: this_worker().stop_token() in it says so; what it does
   /// then is its own affair, and its outcome this token's. (False of a worker that SIGSTOP caught
   /// just before it began the call: once continued, it may still drop it.)
-  bool cancel() { return cancel(detail::actor::Link::Cancel::ask); }
+  bool cancel() { return cancel(detail::actor::Source::Cancel::ask); }
 
   /// The same, but the worker of a call that runs is killed: true, and get() throws Cancelled. What
   /// becomes of the other calls, Options::restart says.
-  bool cancel(force_t) { return cancel(detail::actor::Link::Cancel::force); }
+  bool cancel(force_t) { return cancel(detail::actor::Source::Cancel::force); }
+
+  // --- What comes after --------------------------------------------------------------------------
+  //
+  // It runs on whichever thread is inside get(), wait(), drain(), close() or the like of this
+  // token's handler, apalis::poll() or apalis::sync_wait(): never inside call() or post(), never on
+  // a thread of the library's. If the outcome is there already, it runs at once.
+
+  /// The token of f(const R&). A failure skips f and is what that token throws.
+  template <class F>
+    requires detail::actor::can_follow<F, R, false>
+  auto then(F f) & {
+    if (!checked().has_outcome()) (void)source_here();
+    return then<false>(*state_, std::move(f), nullptr);
+  }
+  /// The token of f(R), which gets the result moved out; this token is empty afterwards.
+  template <class F>
+    requires detail::actor::can_follow<F, R, true>
+  auto then(F f) && {
+    if (!checked().has_outcome()) (void)source_here();
+    auto owned = std::move(state_);
+    auto& before = *owned;
+    return then<true>(before, std::move(f), std::move(owned));
+  }
+
+  /// The result as get() gives it: const R&, or R of a temporary or moved token.
+  auto operator co_await() & { return detail::actor::TokenAwaiter<R, false>{checked(), nullptr}; }
+  auto operator co_await() && {
+    auto& state = checked();
+    return detail::actor::TokenAwaiter<R, true>{state, std::move(state_)};
+  }
 
  private:
   friend struct detail::actor::TokenAccess;
   using ResultState = detail::actor::ResultState<R>;
 
-  struct Abandon {
-    void operator()(ResultState* state) const noexcept {
-      if (state->phase() == detail::actor::State::Phase::settled) {
-        delete state;
-      } else if (state->link()->is_here()) {
-        state->link()->abandon(*state);
-      }  // else: a fork's copy, which no reply will ever reach
-    }
-  };
-  using State = std::unique_ptr<ResultState, Abandon>;
+  using State = detail::actor::OwnedState<R>;
 
+  template <class T>
+  friend class Token;
   explicit Token(ResultState* submitted) noexcept : state_(submitted) {}
 
-  bool cancel(detail::actor::Link::Cancel how) {
-    return !checked().has_outcome() && link_here().cancel(*state_, how);
+  bool cancel(detail::actor::Source::Cancel how) {
+    if (checked().has_outcome()) return false;
+    (void)source_here();
+    return state_->cancel(how);
   }
   ResultState& checked() const {
     if (state_ == nullptr) [[unlikely]]
       throw Error("apalis: this token is empty: its result was moved out, or it was moved from");
     return *state_;
   }
-  detail::actor::Link& link_here() const {
-    detail::actor::Link& link = *state_->link();
-    if (!link.is_here()) [[unlikely]]
+  detail::actor::Source& source_here() const {
+    detail::actor::Source& source = *state_->source();
+    if (!source.is_here()) [[unlikely]]
       throw Error("apalis: this token belongs to the process that made the call, not to its fork");
-    return link;
+    return source;
   }
   void await() const {
-    if (!checked().has_outcome()) link_here().wait(*state_, detail::actor::no_deadline);
+    if (!checked().has_outcome()) source_here().wait(*state_, detail::actor::no_deadline);
+  }
+  template <bool moved, class F>
+  static auto then(ResultState& before, F f, State owned) {
+    using Then = detail::actor::ThenState<R, F, moved>;
+    auto* const state = new Then{std::move(f)};
+    Token<typename Then::Result> token{state};
+    state->follow(before, std::move(owned));
+    return token;
   }
 
   State state_;
@@ -156,7 +190,7 @@ struct detail::actor::TokenAccess {
   }
   template <class R>
   static State* state(const Token<R>& token) {
-    if (!token.checked().has_outcome()) (void)token.link_here();  // refuses in a fork
+    if (!token.checked().has_outcome()) (void)token.source_here();  // refuses in a fork
     return token.state_.get();
   }
 };

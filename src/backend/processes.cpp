@@ -49,7 +49,8 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
       child_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch, sys::every_bit,
                   region_.heavy_barriers()),
       parent_bell_(view_.control->parent_bell.asleep, region_.header().parent.epoch,
-                   std::uint32_t{1} << slice_.index() % 32, region_.heavy_barriers()),
+                   std::uint32_t{1} << slice_.index() % 32, region_.heavy_barriers(),
+                   region_.event_fd()),
       occupancy_(region_.occupancy()),
       worker_(view_.control->parent_core, view_.control->child_core),
       source_(this->options(), region_, slice_.index(), std::move(order)) {
@@ -75,7 +76,7 @@ ProcessLink::~ProcessLink() {
 
 // --- Calls ---------------------------------------------------------------------------------------
 
-void ProcessLink::submit(const wire::Buffer& message, State& state) {
+void ProcessLink::publish(const wire::Buffer& message, State& state) {
   Lock lock{mutex_};
   take_turn(lock, no_deadline);
   require_open();
@@ -86,7 +87,6 @@ void ProcessLink::submit(const wire::Buffer& message, State& state) {
   if (accept(lock, Request::call, message, &state, no_deadline)) [[likely]] {
     lock.unlock();
     reach(Point::parent_sent);
-    child_bell_.ring();
     return;
   }
   state.store_error(death_);
@@ -112,26 +112,29 @@ void ProcessLink::poll() {
     looked_ = now;
     look_after_worker();
   }
+  run_due(lock);
   report(lock);
 }
 
-bool ProcessLink::wait(State& state, Deadline deadline) {
+bool ProcessLink::drive(const Until& until, Deadline deadline) {
+  if (until.state != nullptr && until.state->is_continued_here()) return true;
   channel::Patience patience{occupancy_, !worker_.on_this_core() && inbox_.has_heard()};
   for (;;) {
-    if (state.has_outcome()) return true;
+    if (until.reached()) return true;
     // First, for a worker that always has something to say must not keep us.
     if (deadline != no_deadline && Clock::now() >= deadline) {
       poll();  // which looks at the worker's health, so that a loop of short waits ends too
-      return state.has_outcome();
+      return until.reached();
     }
-    if (inbox_.has_message()) {
+    if (inbox_.has_message() || has_due()) {
       // Whoever has the lock is taking replies in, or will unlock soon.
       if (Lock lock{mutex_, std::try_to_lock}; lock) {
         take_replies();
         const auto behind = inbox_.pending.size();
+        run_due(lock);
         report(lock);
         if (lock) lock.unlock();
-        if (behind > 1 && !state.has_outcome()) occupancy_.breathe(2);
+        if (behind > 1 && !until.reached()) occupancy_.breathe(2);
         continue;
       }
     }
@@ -143,11 +146,11 @@ bool ProcessLink::wait(State& state, Deadline deadline) {
       if (journal_ != nullptr && !journal_->all_sent()) room = sender_.progress_seen();
     }
     sleep_until_rung(deadline, [&] {
-      return state.has_outcome() || inbox_.has_message() ||
-             (room && sender_.has_progress_since(*room));
+      return until.reached() || has_news() || (room && sender_.has_progress_since(*room));
     });
     if (Lock lock{mutex_, std::try_to_lock}; lock) {
       look_after_worker();
+      run_due(lock);
       report(lock);
     }
   }
@@ -248,18 +251,7 @@ void ProcessLink::cancel_queued() noexcept {
     state.store_cancelled();
     state.set_phase(State::Phase::early);
   });
-  wake_other_waiters();
-}
-
-void ProcessLink::abandon(State& state) noexcept {
-  {
-    const Lock lock{mutex_};
-    if (state.phase() != State::Phase::settled) {
-      state.abandoned = true;
-      return;
-    }
-  }
-  delete &state;  // outside the lock, which may be the last thing that keeps this link
+  wake_waiters();
 }
 
 bool ProcessLink::alive() {
@@ -275,6 +267,7 @@ void ProcessLink::kill() {
   take_replies();
   death_told_ = true;
   dismiss("Handler::kill() was called");
+  run_due(lock);
   report(lock);
 }
 
@@ -429,7 +422,7 @@ void ProcessLink::take_replies() noexcept {
     const auto taken = inbox_.take();
     reach(Point::parent_settled);
     if (taken.reported) child_bell_.ring();
-    if (taken.any) wake_other_waiters();
+    if (taken.any) wake_waiters();
     if (inbox_.has_retired) [[unlikely]]
       bury(Cause::retired, {});
   } catch (const channel::ProtocolViolation& violation) {
@@ -504,17 +497,19 @@ void ProcessLink::close_until(Deadline deadline) {
       left = std::max(std::chrono::ceil<milliseconds>(deadline - Clock::now()), milliseconds{0});
     if (life_ == Life::running) child_.wait(left);  // it has said that it is done, so nothing but
     bury(Cause::died, {});                          // its exit is missing, or is made up for
+    run_due(lock);
     report(lock);
   }
   surface(errand.failures, count);
 }
 
-void ProcessLink::shut(bool discard) noexcept {
+void ProcessLink::shut(bool discard, Deadline deadline) noexcept {
   try {
     {
       Lock lock{mutex_};
       if (life_ == Life::ended || closing_) {
         if (closing_) dismiss("its handler was destroyed");
+        run_due(lock);
         const auto untold =
             death_ != nullptr && !std::exchange(death_told_, true) ? death_ : nullptr;
         report(lock);
@@ -525,10 +520,11 @@ void ProcessLink::shut(bool discard) noexcept {
       if (discard) cancel_queued();
       if (discard && life_ == Life::down) dismiss("its handler was destroyed");
     }
-    close_until(actor::deadline_after(options().close_timeout));
+    close_until(deadline);
   } catch (...) {
     Lock lock{mutex_};
     dismiss("it did not end within close_timeout");
+    run_due(lock);
     report(lock);
     if (lock) lock.unlock();
     report_lost(std::current_exception());
@@ -537,7 +533,7 @@ void ProcessLink::shut(bool discard) noexcept {
 
 /// For the hooks, which may call anything but must not find a lock held. Unlocks if there is
 /// something to tell.
-void ProcessLink::tell_news(Lock& lock) {
+void ProcessLink::tell_reports(Lock& lock) {
   const bool failed = inbox_.failures.has_unreported() && options().on_error;
   if (!failed && exits_.empty()) [[likely]]
     return;
@@ -564,16 +560,22 @@ void ProcessLink::sleep_until_rung(Deadline deadline, auto awake) noexcept {
   sleepers_.fetch_sub(1);
 }
 
-const channel::Doorbell* ProcessLink::begin_sleep() noexcept {
+void ProcessLink::begin_sleep(channel::Bells& bells) noexcept {
   sleepers_.fetch_add(1);
-  return &parent_bell_;
+  bells.add(parent_bell_);
 }
 
-void ProcessLink::end_sleep() noexcept {
-  sleepers_.fetch_sub(1);
+bool ProcessLink::begin_event(Deadline& next_look) noexcept {
+  const Lock lock{mutex_};
+  if (life_ == Life::ended) return false;
+  next_look = std::min(next_look, life_ == Life::down
+                                      ? next_start_
+                                      : overdue_.load(std::memory_order_relaxed));
+  parent_bell_.mark_event();
+  return true;
 }
 
-void ProcessLink::wake_other_waiters() const noexcept {
+void ProcessLink::wake_waiters() noexcept {
   if (region_.heavy_barriers()) {
     sys::light_barrier();  // partner: announce() in sleep_until_rung()
   } else {

@@ -19,12 +19,6 @@ constexpr auto no_limits =
     "apalis: the serial backend runs calls in this very process and can't end one that takes too "
     "long: use Backend::processes, or leave the timeout out";
 
-const wire::Entry& entry_of(const wire::Buffer& message) {
-  const wire::Entry* entry = nullptr;
-  std::memcpy(&entry, message.data(), sizeof entry);
-  return *entry;
-}
-
 void keep(State& state, Reply kind, const wire::Buffer& bytes) {
   if (bytes.size() <= State::inline_bytes) {
     state.store_small(kind, bytes.data(), bytes.size());
@@ -42,13 +36,13 @@ Link* SerialLink::open(const Options& options, Maker& maker) {
 }
 
 SerialLink::SerialLink(const Options& options, Maker& maker)
-    : Link(options), destroy_(maker.destroy) {
+    : Link(options), residence_(maker.of_many), destroy_(maker.destroy) {
   if (options.timeout.count() > 0) throw Error(no_limits);
   const char* where = "on_worker_start";
   try {
     if (options.on_worker_start) options.on_worker_start();
     where = "the object's constructor";
-    object_ = maker.make();
+    residence_.settle(maker.make());
   } catch (...) {
     wire::Buffer encoded;
     wire::encode_current_exception(encoded, where);
@@ -67,15 +61,8 @@ void SerialLink::require_open() const {
                             options().name));
 }
 
-void SerialLink::invoke(const wire::Buffer& message, wire::Buffer& result) const {
-  wire::Reader reader{message.bytes()};
-  const wire::Entry* entry = nullptr;
-  reader.read(&entry, sizeof entry);
-  entry->invoke(object_, reader, result);
-}
-
-void SerialLink::submit(const wire::Buffer& message, State& state) {
-  const Lock lock{mutex_};
+void SerialLink::publish(const wire::Buffer& message, State& state) {
+  const CallLock lock{calls_};
   require_open();
   if (state.timeout.count() != 0) throw Error(no_limits);
   if (construction_error_ != nullptr) {
@@ -84,11 +71,11 @@ void SerialLink::submit(const wire::Buffer& message, State& state) {
     wire::Buffer result;
     Reply kind = Reply::value;
     try {
-      invoke(message, result);
+      residence_.invoke(message.bytes(), result);
     } catch (...) {
       kind = Reply::exception;
       result.clear();
-      wire::encode_current_exception(result, entry_of(message).name);
+      wire::encode_current_exception(result, actor::called_entry(message.bytes()).name);
     }
     keep(state, kind, result);
   }
@@ -96,17 +83,17 @@ void SerialLink::submit(const wire::Buffer& message, State& state) {
 }
 
 void SerialLink::post(const wire::Buffer& message) {
-  Lock lock{mutex_};
+  CallLock lock{calls_};
   require_open();
   wire::Buffer scratch;
   try {
     if (construction_error_ != nullptr) std::rethrow_exception(construction_error_);
-    invoke(message, scratch);
+    residence_.invoke(message.bytes(), scratch);
     return;
   } catch (...) {
     ++failed_posts_;
     scratch.clear();
-    wire::encode_current_exception(scratch, entry_of(message).name);
+    wire::encode_current_exception(scratch, actor::called_entry(message.bytes()).name);
     failures_.note(scratch.bytes());
   }
   if (failures_.has_unreported() && options().on_error) {
@@ -116,35 +103,31 @@ void SerialLink::post(const wire::Buffer& message) {
   }
 }
 
-// Every state is settled by submit().
-bool SerialLink::wait(State& /*state*/, Deadline /*deadline*/) {
+// Every state is settled by publish().
+bool SerialLink::drive(const Until& /*until*/, Deadline /*deadline*/) {
   return true;
 }
 bool SerialLink::cancel(State& /*state*/, Cancel /*how*/) {
   return false;
 }
-void SerialLink::abandon(State& state) noexcept {
-  delete &state;
-}
-
 std::exception_ptr SerialLink::take_failures() {
   return failures_.take(std::exchange(failed_posts_, 0), pid(), options().name);
 }
 
 void SerialLink::drain() {
-  const Lock lock{mutex_};
+  const CallLock lock{calls_};
   require_open();
   if (const auto error = take_failures()) std::rethrow_exception(error);
 }
 
 void SerialLink::close() {
-  const Lock lock{mutex_};
+  const CallLock lock{calls_};
   if (!std::exchange(open_, false)) return;
   destroy();
   if (const auto error = take_failures()) std::rethrow_exception(error);
 }
 
-void SerialLink::shut(bool /*discard*/) noexcept {
+void SerialLink::shut(bool /*discard*/, Deadline /*deadline*/) noexcept {
   try {
     close();
   } catch (...) {
@@ -159,7 +142,7 @@ void SerialLink::kill() {
 }
 
 bool SerialLink::alive() {
-  const Lock lock{mutex_};
+  const CallLock lock{calls_};
   return open_;
 }
 
@@ -168,7 +151,7 @@ pid_t SerialLink::pid() const noexcept {
 }
 
 void SerialLink::destroy() noexcept {
-  if (object_ != nullptr) destroy_(std::exchange(object_, nullptr));
+  if (void* const object = residence_.vacate()) destroy_(object);
 }
 
 }  // namespace apalis::detail::backend

@@ -142,7 +142,7 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
     return end(death_);
   }
   reach(Point::parent_salvaged);
-  wake_other_waiters();
+  wake_waiters();
   schedule(cause);
 }
 
@@ -247,7 +247,7 @@ void ProcessLink::end(std::exception_ptr why) noexcept {
   journal_.reset();
   inbox_.forget_pieces();
   source_.close();
-  wake_other_waiters();
+  wake_waiters();
 }
 
 void ProcessLink::fail_pending() noexcept {

@@ -50,7 +50,7 @@ void WorkerServer::stop() noexcept {
 void WorkerServer::end() noexcept {
   const auto nobody_orders = turn();
   open_ = false;
-  link_->shut(false);
+  link_->shut(false, actor::deadline_after(link_->options().close_timeout));
 }
 
 WorkerServer::WorkerServer(const sys::ForkLock& held) : modules_(sys::loaded_modules(held)) {
@@ -60,7 +60,7 @@ WorkerServer::WorkerServer(const sys::ForkLock& held) : modules_(sys::loaded_mod
 
 WorkerServer::~WorkerServer() {
   if (!link_->is_here()) return;  // a fork drops its copies; the server is its parent's
-  link_->shut(false);
+  link_->shut(false, actor::deadline_after(link_->options().close_timeout));
   link_->release();
 }
 

@@ -83,6 +83,8 @@ std::shared_ptr<const sys::ModuleMap> WorkerSource::modules(const sys::ForkLock&
 
 process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& held) {
   destroy_ = maker.destroy;
+  of_many_ = maker.of_many;
+  worker_ = maker.worker;
   if (order_.server != nullptr) {
     auto child = next(0);
     if (!replaces()) order_ = {};  // the server may end before this handler does
@@ -123,7 +125,11 @@ process::Child WorkerSource::next(std::uint32_t generation) {
 }
 
 process::Child WorkerSource::spawn(ProcessLink& nursery, std::uint32_t generation) {
-  SpawnOrder order{.slice = slice_, .generation = generation, .max_calls = max_calls()};
+  SpawnOrder order{.slice = slice_,
+                   .generation = generation,
+                   .max_calls = max_calls(),
+                   .worker = worker_,
+                   .of_many = of_many_};
   if (order_.server != nullptr) {
     order.make = reinterpret_cast<std::uint64_t>(order_.recipe.make);
     order.destroy = reinterpret_cast<std::uint64_t>(destroy_);
@@ -142,7 +148,7 @@ process::Child WorkerSource::spawn(ProcessLink& nursery, std::uint32_t generatio
 
 /// A nursery's answer. If it dies over that, or does not answer, it leaves no worker behind.
 pid_t WorkerSource::spawned_pid(ProcessLink& nursery, const wire::Buffer& message) {
-  auto state = std::make_unique<actor::ResultState<std::int32_t>>();
+  auto state = std::make_unique<actor::ReplyState<std::int32_t>>();
   wire::Reader reader{message.bytes()};
   state->entry = wire::read_entry(reader);
   state->attach(nursery);
@@ -171,7 +177,7 @@ void WorkerSource::close() noexcept {
     nursery_->kill();
   } catch (...) {  // no memory for an obituary that nobody reads
   }
-  nursery_->shut(false);
+  nursery_->shut(false, actor::deadline_after(nursery_->options().close_timeout));
   std::exchange(nursery_, nullptr)->release();
 }
 

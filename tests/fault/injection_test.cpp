@@ -83,6 +83,8 @@ Row row_of(Call call) {
       return {"title", {EPERM}};
     case Call::arm_report:
       return {"arm_report", {EPERM}};
+    case Call::event:
+      return {"event", {EMFILE, ENFILE}};
   }
   throw std::logic_error("a call without a row");
 }

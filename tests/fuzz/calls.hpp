@@ -82,7 +82,7 @@ using MakeCall = std::unique_ptr<Call> (*)();
 
 template <class R>
 std::unique_ptr<Call> make_call() {
-  using State = detail::actor::ResultState<R>;
+  using State = detail::actor::ReplyState<R>;
   return std::make_unique<CallOf<R, State>>(std::unique_ptr<State>(new State));
 }
 

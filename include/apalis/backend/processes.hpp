@@ -15,7 +15,6 @@
 #include <apalis/detail/process/child.hpp>
 #include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 namespace apalis::detail::backend {
@@ -27,6 +26,7 @@ using actor::Maker;
 using actor::PostFailures;
 using actor::Request;
 using actor::State;
+using actor::Until;
 
 /// **Owns** a slice of the region, the child, and the queue of calls whose replies are due.
 /// **Threads:** any. One mutex guards everything; nobody holds it while waiting, be it for a reply,
@@ -51,27 +51,29 @@ class ProcessLink final : public Link {
   [[nodiscard]] static ProcessLink* open(const Options& options, Maker& maker,
                                          Origin origin = Origin::any);
 
-  void submit(const wire::Buffer& message, State& state) override;
+  void publish(const wire::Buffer& message, State& state) override;
+  void wake_worker() noexcept override { child_bell_.ring(); }
+  bool is_on_this_core() const noexcept override { return worker_.is_here(); }
   void post(const wire::Buffer& message) override;
   void poll() override;
-  bool wait(State& state, Deadline deadline) override;
+  bool drive(const Until& until, Deadline deadline) override;
   bool cancel(State& state, Cancel how) override;
-  void abandon(State& state) noexcept override;
   void drain() override;
   void close() override;
-  void shut(bool discard) noexcept override;
+  void shut(bool discard, Deadline deadline) noexcept override;
   void kill() override;
   bool alive() override;
   pid_t pid() const noexcept override { return pid_.load(std::memory_order_relaxed); }
   Counts counts() override;
-  const channel::Doorbell* begin_sleep() noexcept override;
-  void end_sleep() noexcept override;
+  void begin_sleep(channel::Bells& bells) noexcept override;
+  void end_sleep() noexcept override { sleepers_.fetch_sub(1); }
+  bool begin_event(Deadline& next_look) noexcept override;
+  bool has_news() const noexcept override { return has_due() || inbox_.has_message(); }
 
   /// Where a nursery's worker says what it made last; see WorkerSource.
   [[nodiscard]] std::atomic<std::int32_t>& spawned() noexcept { return view_.control->spawned.pid; }
 
  private:
-  using Lock = std::unique_lock<std::mutex>;
   enum class Life {
     running,  // there is a worker
     down,     // it has died, and another one is due at next_start_
@@ -143,19 +145,18 @@ class ProcessLink final : public Link {
   void tell(const WorkerExit& exit) const noexcept;
 
   void close_until(Deadline deadline);
-  [[nodiscard]] bool has_news() const noexcept {
+  [[nodiscard]] bool has_reports() const noexcept {
     return inbox_.failures.has_unreported() || !exits_.empty();
   }
   void report(Lock& lock) {
-    if (has_news()) [[unlikely]]
-      tell_news(lock);
+    if (has_reports()) [[unlikely]]
+      tell_reports(lock);
   }
-  void tell_news(Lock& lock);
+  void tell_reports(Lock& lock);
   void surface(PostFailures& failures, std::uint64_t count) const;
   void sleep_until_rung(Deadline deadline, auto awake) noexcept;
-  void wake_other_waiters() const noexcept;
+  void wake_waiters() noexcept override;
 
-  std::mutex mutex_;
   std::condition_variable turn_;
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
   Life life_ = Life::running;

@@ -6,6 +6,7 @@
 
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
+#include <apalis/detail/actor/residence.hpp>
 #include <mutex>
 
 namespace apalis::detail::backend {
@@ -15,6 +16,7 @@ using actor::Link;
 using actor::Maker;
 using actor::State;
 using actor::PostFailures;
+using actor::Until;
 
 /// **Owns** the object.
 /// **Threads:** any; calls on one object run one at a time.
@@ -23,35 +25,37 @@ class SerialLink final : public Link {
  public:
   [[nodiscard]] static Link* open(const Options& options, Maker& maker);
 
-  void submit(const wire::Buffer& message, State& state) override;
+  void publish(const wire::Buffer& message, State& state) override;
+  void wake_worker() noexcept override {}
+  bool is_on_this_core() const noexcept override { return true; }
   void post(const wire::Buffer& message) override;
   void poll() override {}
-  bool wait(State& state, Deadline deadline) override;
+  bool drive(const Until& until, Deadline deadline) override;
   bool cancel(State& state, Cancel how) override;
-  void abandon(State& state) noexcept override;
   void drain() override;
   void close() override;
-  void shut(bool discard) noexcept override;
+  void shut(bool discard, Deadline deadline) noexcept override;
   void kill() override;
   bool alive() override;
   pid_t pid() const noexcept override;
   Counts counts() override { return {}; }
-  const channel::Doorbell* begin_sleep() noexcept override { return nullptr; }
+  void begin_sleep(channel::Bells& /*bells*/) noexcept override {}
   void end_sleep() noexcept override {}
 
  private:
-  using Lock = std::unique_lock<std::recursive_mutex>;  // a call may call its own object again
+  using CallLock = std::unique_lock<std::recursive_mutex>;  // a call may call its own object again
 
   SerialLink(const Options& options, Maker& maker);
   ~SerialLink() override;
 
   void require_open() const;
-  void invoke(const wire::Buffer& message, wire::Buffer& result) const;
   void destroy() noexcept;
   [[nodiscard]] std::exception_ptr take_failures();
 
-  std::recursive_mutex mutex_;
-  void* object_ = nullptr;
+  void wake_waiters() noexcept override {}
+
+  std::recursive_mutex calls_;
+  actor::Residence residence_;
   void (*destroy_)(void*) noexcept;
   std::exception_ptr construction_error_;
   bool open_ = true;

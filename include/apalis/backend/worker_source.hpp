@@ -77,7 +77,9 @@ class WorkerSource {
   channel::Region& region_;
   std::uint32_t slice_;
   ServerOrder order_;
-  void (*destroy_)(void*) noexcept = nullptr;
+  void (*destroy_)(void*) noexcept = nullptr;  // of the maker, as the next two
+  bool of_many_ = false;
+  std::uint32_t worker_ = 0;
   ProcessLink* nursery_ = nullptr;
   bool forked_threads_ = false;
 };

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/core.h>
 
-#if __has_include(<sys/single_threaded.h>)
-#  include <sys/single_threaded.h>  // glibc 2.32
-#endif
-
+#include <apalis/detail/actor/agenda.hpp>
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/error.hpp>
@@ -12,18 +9,15 @@
 
 namespace apalis::detail::actor {
 
-Link::~Link() = default;
+Link::~Link() {
+  if (listed_ && is_here()) Agenda::of_this_process().remove(*this);
+}
 
-int Link::count(int by) noexcept {
-#if __has_include(<sys/single_threaded.h>)
-  // Twice a call, so worth it: no locked instruction in a process with one thread.
-  if (__libc_single_threaded != 0) {
-    const int now = references_.load(std::memory_order_relaxed) + by;
-    references_.store(now, std::memory_order_relaxed);
-    return now;
-  }
-#endif
-  return references_.fetch_add(by, std::memory_order_acq_rel) + by;
+void Link::note_awaited() {
+  if (listed_) [[likely]]
+    return;
+  Agenda::of_this_process().add(*this);
+  listed_ = true;
 }
 
 void Link::report_lost(const std::exception_ptr& error) const noexcept {

@@ -16,6 +16,8 @@ class RecipeMaker final : public Maker {
   RecipeMaker(const SpawnOrder& order, std::span<const std::byte> arguments)
       : Maker(reinterpret_cast<void (*)(void*) noexcept>(order.destroy)),
         make_(reinterpret_cast<void* (*)(wire::Reader&)>(order.make)) {
+    of_many = order.of_many != 0;
+    worker = order.worker;
     arguments_.append(arguments.data(), arguments.size());
   }
 

@@ -13,67 +13,58 @@ constexpr std::chrono::microseconds patience{200};  // before sleeping
 
 std::size_t count_outcomes(std::span<State* const> states) {
   return static_cast<std::size_t>(std::ranges::count_if(
-      states, [](const State* s) { return s == nullptr || s->has_outcome(); }));
+      states, [](State* s) { return s == nullptr || s->complete(); }));
 }
 
-/// The distinct links of those that still wait.
-std::vector<Link*> links_of(std::span<State* const> states) {
-  std::vector<Link*> links;
+/// The distinct sources of those that still wait.
+std::vector<Source*> sources_of(std::span<State* const> states) {
+  std::vector<Source*> sources;
   for (const State* state : states)
-    if (state != nullptr && !state->has_outcome()) links.push_back(state->link());
-  std::ranges::sort(links);
-  links.erase(std::unique(links.begin(), links.end()), links.end());
-  return links;
-}
-
-std::size_t look(std::span<Link* const> links, std::span<State* const> states) {
-  for (Link* link : links) link->poll();
-  return count_outcomes(states);
-}
-
-/// Sleeps until any of the links rings. All bells of a process share one epoch.
-void sleep(std::span<Link* const> links, std::span<State* const> states, std::size_t seen,
-           Deadline deadline) {
-  const channel::Doorbell* bell = nullptr;
-  std::uint32_t ticket = 0;
-  std::uint32_t bits = 0;
-  for (Link* link : links) {
-    const channel::Doorbell* next = link->begin_sleep();
-    if (next == nullptr) continue;
-    if (bell == nullptr) ticket = next->ticket();  // before any mark, as in Doorbell::announce()
-    next->mark();
-    bell = next;
-    bits |= next->bits();
-  }
-  if (bell != nullptr) {
-    bell->order();
-    if (look(links, states) == seen) {
-      std::chrono::nanoseconds limit = look_interval;
-      if (deadline != no_deadline)
-        limit = std::clamp<std::chrono::nanoseconds>(deadline - Clock::now(), {}, limit);
-      bell->sleep(ticket, limit, bits);
-    }
-  }
-  for (Link* link : links) link->end_sleep();
+    if (state != nullptr && !state->has_outcome()) sources.push_back(state->source());
+  std::ranges::sort(sources);
+  sources.erase(std::unique(sources.begin(), sources.end()), sources.end());
+  return sources;
 }
 
 }  // namespace
 
-std::size_t wait_many(std::span<State* const> states, std::size_t count, Deadline deadline) {
-  count = std::min(count, states.size());
-  const auto links = links_of(states);
+bool drive_all(std::span<Source* const> sources, FunctionRef<bool()> done, Deadline deadline) {
+  const auto look = [&] {
+    for (Source* source : sources) source->poll();
+    return done();
+  };
   const auto start = Clock::now();
   for (;;) {
-    const auto done = look(links, states);
-    if (done >= count) return done;
+    if (look()) return true;
     const auto now = Clock::now();
-    if (now >= deadline) return done;
+    if (now >= deadline) return false;
     if (now - start < patience) {
       sys::yield_core();
-    } else {
-      sleep(links, states, done, deadline);
+      continue;
     }
+    channel::Bells bells;
+    for (Source* source : sources) source->begin_sleep(bells);
+    if (!bells.empty()) {
+      bells.order();
+      const bool news = std::ranges::any_of(sources, [](Source* s) { return s->has_news(); });
+      if (!news && !done()) {
+        std::chrono::nanoseconds limit = look_interval;
+        if (deadline != no_deadline)
+          limit = std::clamp<std::chrono::nanoseconds>(deadline - Clock::now(), {}, limit);
+        bells.sleep(limit);
+      }
+    }
+    for (Source* source : sources) source->end_sleep();
   }
+}
+
+std::size_t wait_many(std::span<State* const> states, std::size_t count, Deadline deadline) {
+  count = std::min(count, states.size());
+  const auto sources = sources_of(states);
+  std::size_t outcomes = 0;
+  (void)drive_all(
+      sources, [&] { return (outcomes = count_outcomes(states)) >= count; }, deadline);
+  return outcomes;
 }
 
 }  // namespace apalis::detail::actor

@@ -20,25 +20,21 @@ constexpr int most_breaths = 8;
 constexpr int burst = 4;            // requests found without waiting between them
 constexpr int exit_no_memory = 71;  // EX_OSERR: not even a short reply could be sent
 
-const wire::Entry& entry_of(std::span<const std::byte> message) {
-  const wire::Entry* entry = nullptr;
-  std::memcpy(&entry, message.data(), sizeof entry);
-  return *entry;
-}
-
 }  // namespace
 
 Worker::Worker(channel::Region& region, const WorkerPlan& plan, Maker& maker)
     : region_(region),
       plan_(plan),
       maker_(maker),
+      residence_(maker.of_many),
       view_(channel::SliceView::at(region.base(plan.slice))),
       receiver_(view_.requests),
       sender_(view_.replies, !region.backs_on_demand()),
       own_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch, sys::every_bit,
                 region.heavy_barriers()),
       parent_bell_(view_.control->parent_bell.asleep, region.header().parent.epoch,
-                   std::uint32_t{1} << plan.slice % 32, region.heavy_barriers()),
+                   std::uint32_t{1} << plan.slice % 32, region.heavy_barriers(),
+                   region.event_fd()),
       occupancy_(region.occupancy()),
       parent_(view_.control->child_core, view_.control->parent_core) {}
 
@@ -46,7 +42,7 @@ void Worker::run() {
   reach(Point::child_born);
   if (!region_.isolate(plan_.slice, plan_.from_nursery)) sys::exit_now(exit_no_memory);
   sys::arm_crash_report(view_.control->crash);
-  current_call.enter(*view_.control, plan_.generation);
+  current_call.enter(*view_.control, plan_.generation, maker_.worker);
   make_object();
   reach(Point::child_made);
   while (serve()) {
@@ -58,7 +54,7 @@ void Worker::make_object() {
   try {
     if (plan_.on_start != nullptr && *plan_.on_start) (*plan_.on_start)();
     where = "the object's constructor";
-    object_ = maker_.make();
+    residence_.settle(maker_.make());
   } catch (...) {
     broken_ = true;
     wire::encode_current_exception(construction_error_, where);
@@ -111,7 +107,7 @@ bool Worker::serve() {
 
 /// The object's destructor and the last message.
 void Worker::end(Answer last) {
-  if (object_ != nullptr) maker_.destroy(object_);
+  if (void* const object = residence_.vacate()) maker_.destroy(object);
   sys::flush_output();
   reach(Point::child_closing);
   reply_count(last);
@@ -168,23 +164,16 @@ bool Worker::has_orders(const channel::Arrival& arrival) {
   return orders.discard.load(std::memory_order_relaxed) != 0;
 }
 
-void Worker::invoke(std::span<const std::byte> message) {
-  result_.clear();
-  wire::Reader reader{message};
-  const wire::Entry* entry = nullptr;
-  reader.read(&entry, sizeof entry);
-  entry->invoke(object_, reader, result_);
-}
-
 void Worker::run_call(std::span<const std::byte> message, std::uint32_t position) {
   if (broken_) return reply(Answer::exception, construction_error_);
   Answer answer = Answer::value;
   try {
-    invoke(message);
+    result_.clear();
+    residence_.invoke(message, result_);
   } catch (...) {
     answer = Answer::exception;
     result_.clear();
-    wire::encode_current_exception(result_, entry_of(message).name);
+    wire::encode_current_exception(result_, called_entry(message).name);
   }
   view_.control->calls.finished.store(position, std::memory_order_relaxed);
   reach(Point::child_ran);
@@ -198,11 +187,12 @@ void Worker::run_post(std::span<const std::byte> message) {
     return;
   }
   try {
-    invoke(message);
+    result_.clear();
+    residence_.invoke(message, result_);
   } catch (...) {
     if (failed_posts_++ != 0) return;
     result_.clear();
-    wire::encode_current_exception(result_, entry_of(message).name);
+    wire::encode_current_exception(result_, called_entry(message).name);
     reply(Answer::post_failed, result_);
   }
 }

@@ -76,18 +76,44 @@ struct FreeSet {
 
 }  // namespace
 
-int allowed_cores() noexcept {
-  if (injected_fault(Call::get_affinity) != 0) return 1;
+namespace {
+
+/// Calls `use(set, bytes)` with the affinity mask of this thread. False if it can't be read.
+template <class Use>
+bool with_affinity(Use use) {
+  if (injected_fault(Call::get_affinity) != 0) return false;
   // A fixed cpu_set_t ends at 1024 cores; the kernel says EINVAL until the set is large enough.
   for (std::size_t cores = 1024; cores <= (std::size_t{1} << 20); cores *= 4) {
     const std::unique_ptr<cpu_set_t, FreeSet> set{CPU_ALLOC(cores)};
-    if (set == nullptr) break;
+    if (set == nullptr) return false;
     const auto bytes = CPU_ALLOC_SIZE(cores);
-    if (::sched_getaffinity(0, bytes, set.get()) == 0)
-      return std::max(CPU_COUNT_S(bytes, set.get()), 1);
-    if (errno != EINVAL) break;
+    if (::sched_getaffinity(0, bytes, set.get()) == 0) {
+      use(set.get(), bytes, cores);
+      return true;
+    }
+    if (errno != EINVAL) return false;
   }
-  return 1;
+  return false;
+}
+
+}  // namespace
+
+int allowed_cores() noexcept {
+  int count = 1;
+  (void)with_affinity([&](const cpu_set_t* set, std::size_t bytes, std::size_t /*cores*/) {
+    count = std::max(CPU_COUNT_S(bytes, set), 1);
+  });
+  return count;
+}
+
+std::vector<int> allowed_core_list() {
+  std::vector<int> list;
+  (void)with_affinity([&](const cpu_set_t* set, std::size_t bytes, std::size_t cores) {
+    for (std::size_t core = 0; core < cores; ++core)
+      if (CPU_ISSET_S(core, bytes, set)) list.push_back(static_cast<int>(core));
+  });
+  if (list.empty()) list.push_back(0);
+  return list;
 }
 
 int usable_cores() {

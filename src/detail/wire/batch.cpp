@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/detail/wire/batch.hpp>
+#include <apalis/detail/wire/objects.hpp>
 
 namespace apalis::detail::wire {
 
@@ -20,6 +21,8 @@ Reader read_call(Reader& batch) {
   return Reader(batch.take(static_cast<std::size_t>(size)));
 }
 
+}  // namespace
+
 void write_failure(Buffer& result, std::string_view where) {
   *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::failed)};
   const std::size_t before = result.size();
@@ -30,22 +33,38 @@ void write_failure(Buffer& result, std::string_view where) {
   std::memcpy(result.data() + before, &size, sizeof size);
 }
 
-}  // namespace
+namespace {
 
-void run_batch(void* object, Reader& args, Buffer& result) {
+template <class Find>
+void run_all(Reader& args, Buffer& result, Find find) {
   const std::size_t count = args.read_count(1);
   for (std::size_t i = 0; i < count; ++i) {
+    const auto object = find();
     Reader call = read_call(args);
     const Entry* const entry = read_entry(call);
     const std::size_t before = result.size();
     try {
       *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::ok)};
-      entry->invoke(object, call, result);
+      entry->invoke(object(), call, result);
     } catch (...) {
       result.truncate(before);
       write_failure(result, entry->name);
     }
   }
+}
+
+}  // namespace
+
+void run_batch(void* object, Reader& args, Buffer& result) {
+  run_all(args, result, [object] { return [object] { return object; }; });
+}
+
+void run_batch_of_many(void* objects, Reader& args, Buffer& result) {
+  const auto& place = *static_cast<const Objects*>(objects);
+  run_all(args, result, [&] {
+    const auto index = static_cast<std::uint32_t>(args.read_size());
+    return [&place, index] { return place.at(index); };
+  });
 }
 
 std::exception_ptr read_failure(Reader& reader, pid_t worker) {

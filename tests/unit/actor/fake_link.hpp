@@ -16,26 +16,28 @@ class FakeLink final : public detail::actor::Link {
   /// `destroyed` tells when the last reference is gone.
   explicit FakeLink(bool& destroyed) : Link({.name = "fake"}), destroyed_(destroyed) {}
 
-  void submit(const detail::wire::Buffer&, detail::actor::State&) override {}
+  void publish(const detail::wire::Buffer&, detail::actor::State&) override {}
+  void wake_worker() noexcept override {}
+  [[nodiscard]] bool is_on_this_core() const noexcept override { return false; }
   void post(const detail::wire::Buffer&) override {}
   void poll() override {}
-  bool wait(detail::actor::State& state, detail::actor::Deadline) override {
-    return state.has_outcome();
+  bool drive(const detail::actor::Until& until, detail::actor::Deadline) override {
+    return until.reached();
   }
   bool cancel(detail::actor::State&, Cancel) override { return false; }
   Counts counts() override { return {}; }
-  void abandon(detail::actor::State&) noexcept override {}
   void drain() override {}
   void close() override {}
-  void shut(bool) noexcept override {}
+  void shut(bool, detail::actor::Deadline) noexcept override {}
   void kill() override {}
   [[nodiscard]] bool alive() override { return true; }
   [[nodiscard]] pid_t pid() const noexcept override { return worker; }
-  const detail::channel::Doorbell* begin_sleep() noexcept override { return nullptr; }
+  void begin_sleep(detail::channel::Bells&) noexcept override {}
   void end_sleep() noexcept override {}
 
  private:
   ~FakeLink() override { destroyed_ = true; }
+  void wake_waiters() noexcept override {}
   bool& destroyed_;
 };
 

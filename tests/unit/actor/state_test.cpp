@@ -148,10 +148,10 @@ TEST_CASE("a state keeps its link's memory", "[state]") {
   auto* const link = new FakeLink(destroyed);
   auto first = std::make_unique<FakeState>();
   auto second = std::make_unique<FakeState>();
-  CHECK(first->link() == nullptr);
+  CHECK(first->source() == nullptr);
   first->attach(*link);
   second->attach(*link);
-  CHECK(first->link() == link);
+  CHECK(first->source() == link);
   link->release();
   CHECK_FALSE(destroyed);
   first.reset();

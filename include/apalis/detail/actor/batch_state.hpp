@@ -43,7 +43,7 @@ class BatchState final : public ResultState<batch_result_t<R>> {
       if (wire::decode_batch_values<R>(reader, calls_, values)) return values;
     }
     wire::Reader again{bytes};
-    throw_batch_error(wire::decode_batch<R>(again, calls_, this->link()->pid()));
+    throw_batch_error(wire::decode_batch<R>(again, calls_, this->source()->pid()));
   }
 
   std::size_t calls_;

@@ -13,11 +13,13 @@ struct CurrentCall {
   channel::ControlPage* control = nullptr;  // null in a process that is no worker
   std::uint32_t position = 0;
   std::uint32_t generation = 0;
+  std::uint32_t worker = 0;
 
-  void enter(channel::ControlPage& page, std::uint32_t g) noexcept {
+  void enter(channel::ControlPage& page, std::uint32_t g, std::uint32_t w) noexcept {
     control = &page;
     position = 0;
     generation = g;
+    worker = w;
   }
 };
 

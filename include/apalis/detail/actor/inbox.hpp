@@ -71,13 +71,4 @@ class Inbox {
   wire::Buffer gathered_;  // pieces of a large reply
 };
 
-/// The end of a state's time in the queue: it is its token's alone, or nobody's.
-inline void finish(State& state) noexcept {
-  if (state.abandoned) [[unlikely]] {
-    delete &state;
-  } else {
-    state.set_phase(State::Phase::settled);
-  }
-}
-
 }  // namespace apalis::detail::actor

@@ -21,6 +21,8 @@ struct SpawnOrder {
   std::uint32_t slice = 0;
   std::uint32_t generation = 0;
   std::uint64_t max_calls = 0;
+  std::uint32_t worker = 0;   // as Maker::worker
+  std::uint32_t of_many = 0;  // as Maker::of_many
   // Of a nursery without a maker: what to make the object by. Addresses in the image, which parent
   // and nursery share.
   std::uint64_t make = 0;

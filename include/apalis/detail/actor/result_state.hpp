@@ -6,6 +6,7 @@
 #include <apalis/detail/actor/node_cache.hpp>
 #include <apalis/detail/actor/state.hpp>
 #include <apalis/detail/wire/codec.hpp>
+#include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -46,8 +47,26 @@ class ResultState : public State {
     return *value_;
   }
 
+  /// A result that was computed here, not encoded.
+  template <class... Args>
+  void emplace(Args&&... args) {
+    value_.emplace(std::forward<Args>(args)...);
+  }
+
  protected:
-  virtual stored_t<R> decode(std::span<const std::byte> bytes) {
+  /// Makes the result of the reply. Throws where it is none.
+  virtual stored_t<R> decode(std::span<const std::byte> bytes) = 0;
+
+ private:
+  std::optional<stored_t<R>> value_;
+};
+
+[[noreturn]] void throw_no_result();
+
+/// That of a call: its result comes as one reply.
+template <class R>
+class ReplyState final : public ResultState<R> {
+  stored_t<R> decode(std::span<const std::byte> bytes) override {
     if constexpr (std::is_void_v<R>) {
       return {};
     } else {
@@ -55,9 +74,25 @@ class ResultState : public State {
       return wire::decode<R>(reader);
     }
   }
-
- private:
-  std::optional<stored_t<R>> value_;
 };
+
+/// One whose result is made in this process: it gets a value by emplace() or an error.
+template <class R>
+class ComputedState : public ResultState<R> {
+  stored_t<R> decode(std::span<const std::byte> /*bytes*/) final { throw_no_result(); }
+};
+
+/// Lets go of a state, whatever its phase.
+struct Abandon {
+  void operator()(State* state) const noexcept {
+    if (state->phase() == State::Phase::settled) {
+      delete state;
+    } else if (state->source()->is_here()) {
+      state->source()->abandon(*state);
+    }  // else: a fork's copy, which no reply will ever reach
+  }
+};
+template <class R>
+using OwnedState = std::unique_ptr<ResultState<R>, Abandon>;
 
 }  // namespace apalis::detail::actor

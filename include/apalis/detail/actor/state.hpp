@@ -3,7 +3,7 @@
 
 // The state of one call, shared by its token and its link.
 
-#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/source.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <atomic>
 #include <cstddef>
@@ -15,25 +15,29 @@
 
 namespace apalis::detail::actor {
 
+class Parts;
+
 /// What a reply is.
 enum class Reply : std::uint8_t { value, exception, cancelled };
 
-/// Everything about a call but its result type. Owned by the token; the link refers to it from
-/// submission to settling. A token that lets go of an unsettled state abandons it to the link.
+/// Everything about a call but its result type. Owned by the token; its source, mostly a link,
+/// refers to it from submission to settling. A token that lets go of an unsettled state abandons it
+/// to the source.
 class State {
  public:
   enum class Phase : std::uint32_t {
-    idle,     // not submitted yet
-    pending,  // in the link's queue
-    early,    // cancelled: the token has its outcome, the link still awaits the reply
-    settled,  // the token's alone
+    idle,      // not submitted yet
+    pending,   // in the link's queue
+    answered,  // its outcome is there, for the continuations that run first
+    early,     // cancelled: the token has its outcome, the link still awaits the reply
+    settled,   // the token's alone
   };
   static constexpr std::size_t inline_bytes = 56;
 
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   virtual ~State() {
-    if (link_ != nullptr) link_->release();
+    if (source_ != nullptr) source_->release();
   }
 
   [[nodiscard]] Phase phase() const noexcept {
@@ -63,7 +67,18 @@ class State {
   void store_cancelled(std::exception_ptr why = nullptr) noexcept {
     kind_ = Reply::cancelled;
     error_ = std::move(why);
+    if (continuations != nullptr) [[unlikely]]
+      (void)error();  // now, for they and the token may look at it at the same time
   }
+  /// What the outcome is made of, if that comes from several workers.
+  [[nodiscard]] virtual Parts* parts() noexcept { return nullptr; }
+  /// has_outcome(), after a look at the parts. The token's thread.
+  [[nodiscard]] bool complete() noexcept {
+    return has_outcome() || (parts() != nullptr && complete_from_parts());
+  }
+
+  /// As Source::cancel().
+  virtual bool cancel(Source::Cancel how) { return source_->cancel(*this, how); }
   [[nodiscard]] bool was_cancelled() const noexcept { return kind_ == Reply::cancelled; }
 
   /// The encoded result. Throws what the call threw, or why it has none.
@@ -75,17 +90,22 @@ class State {
   void drop_bytes() noexcept { heap_.reset(); }
 
   /// What the call threw; null for a value.
-  [[nodiscard]] std::exception_ptr error();
+  [[nodiscard]] std::exception_ptr error() noexcept;
 
-  [[nodiscard]] Link* link() const noexcept { return link_; }
-  /// Before submission. Keeps the link's memory for as long as this state lives.
-  void attach(Link& link) noexcept {
-    link.retain();
-    link_ = &link;
+  [[nodiscard]] Source* source() const noexcept { return source_; }
+  /// Before submission. Keeps the source's memory for as long as this state lives.
+  void attach(Source& source) noexcept {
+    source.retain();
+    source_ = &source;
   }
 
-  // The link's, under its lock, while pending or early.
+  /// Whether this very thread runs its continuations: then its value may be used, though it has no
+  /// outcome yet for others.
+  [[nodiscard]] bool is_continued_here() const noexcept;
+
+  // The source's, under its lock, while pending, answered or early.
   State* next = nullptr;
+  Continuation* continuations = nullptr;  // the last one attached first
   const wire::Entry* entry = nullptr;  // what was called, for messages
   std::uint32_t position = 0;          // of the request's last unit
   bool abandoned = false;              // no token any more: delete it when the reply comes
@@ -97,14 +117,34 @@ class State {
   State() noexcept = default;
 
  private:
+  [[nodiscard]] bool complete_from_parts() noexcept;
+
   // First cache line: what every call touches.
   std::atomic<Phase> phase_{Phase::idle};
   Reply kind_ = Reply::value;
   std::size_t size_ = 0;
-  Link* link_ = nullptr;
+  Source* source_ = nullptr;
   std::unique_ptr<std::byte[]> heap_;
   std::exception_ptr error_;
   alignas(8) std::byte inline_[inline_bytes];
 };
+
+bool Until::reached() const noexcept {
+  return (state != nullptr && state->has_outcome()) ||
+         (version != nullptr && version->load(std::memory_order_acquire) != seen) ||
+         (outer != nullptr && outer->reached());
+}
+
+/// The end of a state's time with its source: it is its token's alone, or nobody's. With the lock
+/// held.
+inline void finish(State& state) noexcept {
+  if (state.continuations != nullptr) [[unlikely]] {
+    state.source()->hold(state);
+  } else if (state.abandoned) [[unlikely]] {
+    delete &state;
+  } else {
+    state.set_phase(State::Phase::settled);
+  }
+}
 
 }  // namespace apalis::detail::actor

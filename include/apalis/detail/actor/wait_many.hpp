@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Waiting for several calls at once, whatever links they are on.
+// Waiting for several calls at once, wherever they come from.
 
-#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/source.hpp>
+#include <apalis/detail/core/function_ref.hpp>
 #include <cstddef>
 #include <span>
 
 namespace apalis::detail::actor {
+
+/// Polls the sources, and sleeps in between, until `done`. False if the deadline came first.
+bool drive_all(std::span<Source* const> sources, FunctionRef<bool()> done, Deadline deadline);
 
 /// Waits until `count` of the states have an outcome or the deadline has passed. Null entries
 /// count as having one. Returns how many have.

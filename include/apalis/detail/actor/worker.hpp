@@ -5,6 +5,7 @@
 
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/protocol.hpp>
+#include <apalis/detail/actor/residence.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
 #include <apalis/detail/channel/receiver.hpp>
 #include <apalis/detail/channel/region.hpp>
@@ -53,7 +54,6 @@ class Worker final : public process::ChildBody {
   void run_call(std::span<const std::byte> message, std::uint32_t position);
   void run_post(std::span<const std::byte> message);
   void end(Answer last);
-  void invoke(std::span<const std::byte> message);
   void reply(Answer answer, const wire::Buffer& bytes);
   void send(Answer answer, const wire::Buffer& bytes);
   void reply_count(Answer answer);
@@ -65,6 +65,7 @@ class Worker final : public process::ChildBody {
   channel::Region& region_;
   WorkerPlan plan_;
   Maker& maker_;
+  Residence residence_;
   channel::SliceView view_;
   channel::Receiver receiver_;
   channel::Sender sender_;
@@ -73,7 +74,6 @@ class Worker final : public process::ChildBody {
   channel::Occupancy occupancy_;
   channel::Neighbour parent_;
   std::chrono::steady_clock::time_point moved_;  // away from the parent's core
-  void* object_ = nullptr;
   wire::Buffer construction_error_;  // the encoded exception, if making the object threw
   bool broken_ = false;
   wire::Buffer result_;

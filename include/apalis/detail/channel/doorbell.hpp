@@ -9,19 +9,21 @@
 // liburcu's membarrier flavour.
 
 #include <apalis/detail/channel/layout.hpp>
+#include <apalis/detail/sys/event.hpp>
 #include <apalis/detail/sys/futex.hpp>
 #include <chrono>
 #include <optional>
 
 namespace apalis::detail::channel {
 
-/// **Owns** nothing: three words in shared memory.
+/// **Owns** nothing: two words in shared memory, and a descriptor that both sides have.
 /// **Threads:** any number of sleepers and ringers.
 class Doorbell {
  public:
+  /// `event_fd`: made readable too for one who said mark_event().
   Doorbell(std::atomic<std::uint32_t>& asleep, std::atomic<std::uint32_t>& epoch,
-           std::uint32_t bits, bool heavy) noexcept
-      : asleep_(&asleep), epoch_(&epoch), bits_(bits), heavy_(heavy) {}
+           std::uint32_t bits, bool heavy, int event_fd = -1) noexcept
+      : asleep_(&asleep), epoch_(&epoch), bits_(bits), heavy_(heavy), event_fd_(event_fd) {}
 
   /// After publishing something: wakes the sleepers, if there are any. Async-signal-safe.
   void ring() const noexcept {
@@ -36,9 +38,11 @@ class Doorbell {
 
   /// Wakes every sleeper, announced or not.
   void wake() const noexcept {
-    asleep_->store(0, std::memory_order_relaxed);
+    const auto who = asleep_->exchange(0, std::memory_order_relaxed);
     epoch_->fetch_add(1, std::memory_order_release);  // partner: ticket()
     sys::futex_wake_all(*epoch_, bits_);
+    if ((who & by_event) != 0) [[unlikely]]
+      sys::signal_event(event_fd_);
   }
 
   /// First step of going to sleep. Afterwards look once more at what is awaited, then sleep().
@@ -53,7 +57,9 @@ class Doorbell {
   [[nodiscard]] std::uint32_t ticket() const noexcept {
     return epoch_->load(std::memory_order_acquire);  // partner: wake()
   }
-  void mark() const noexcept { asleep_->store(1, std::memory_order_relaxed); }
+  void mark() const noexcept { asleep_->fetch_or(by_futex, std::memory_order_relaxed); }
+  /// For one who sleeps elsewhere, on the descriptor among others.
+  void mark_event() const noexcept { asleep_->fetch_or(by_event, std::memory_order_relaxed); }
   void order() const noexcept {
     if (heavy_) {
       sys::heavy_barrier();  // partner: light_barrier() in ring()
@@ -77,10 +83,35 @@ class Doorbell {
   }
 
  private:
+  static constexpr std::uint32_t by_futex = 1;
+  static constexpr std::uint32_t by_event = 2;
+
   std::atomic<std::uint32_t>* asleep_;
   std::atomic<std::uint32_t>* epoch_;
   std::uint32_t bits_;  // which sleepers on a shared epoch are meant
   bool heavy_;          // whether the kernel offers heavy_barrier()
+  int event_fd_;
+};
+
+/// Several bells of one epoch, for one thread that sleeps until any of them rings: begin with
+/// add(), look at what is awaited, then sleep().
+class Bells {
+ public:
+  void add(const Doorbell& bell) noexcept {
+    if (any_ == nullptr) ticket_ = bell.ticket();  // before any mark, as in Doorbell::announce()
+    bell.mark();
+    any_ = &bell;
+    bits_ |= bell.bits();
+  }
+  [[nodiscard]] bool empty() const noexcept { return any_ == nullptr; }
+  /// After the last add(), before the last look.
+  void order() const noexcept { any_->order(); }
+  void sleep(std::chrono::nanoseconds limit) const noexcept { any_->sleep(ticket_, limit, bits_); }
+
+ private:
+  const Doorbell* any_ = nullptr;
+  std::uint32_t ticket_ = 0;
+  std::uint32_t bits_ = 0;
 };
 
 }  // namespace apalis::detail::channel

@@ -6,6 +6,8 @@
 
 #include <apalis/detail/channel/layout.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
+#include <apalis/detail/sys/event.hpp>
+#include <apalis/detail/sys/fd.hpp>
 #include <apalis/detail/sys/memory.hpp>
 #include <apalis/detail/sys/per_process.hpp>
 #include <cstddef>
@@ -39,6 +41,8 @@ class Region {
   [[nodiscard]] Occupancy occupancy() const noexcept {
     return {header_->awake.children, cores_, breath_};
   }
+  /// Readable once a process of this region rang for one who waits for that; see Doorbell.
+  [[nodiscard]] int event_fd() const noexcept { return event_.get(); }
   [[nodiscard]] bool heavy_barriers() const noexcept { return heavy_; }
   [[nodiscard]] bool backs_on_demand() const noexcept { return memory_.backs_on_demand(); }
 
@@ -50,6 +54,7 @@ class Region {
   static constexpr std::size_t header_bytes = slice_bytes;  // keeps slices aligned
 
   sys::SharedMemory memory_;
+  sys::Fd event_ = sys::make_event();
   RegionHeader* header_ = nullptr;
   std::size_t slices_;
   std::uint32_t fresh_ = 0;           // slices from here on were never used

@@ -57,6 +57,11 @@ class Neighbour {
       own_->core.store(core, std::memory_order_relaxed);
     return peer_->core.load(std::memory_order_relaxed) == core;
   }
+  /// The same, telling nobody.
+  [[nodiscard]] bool is_here() const noexcept {
+    return peer_->core.load(std::memory_order_relaxed) ==
+           static_cast<std::uint32_t>(sys::current_core()) + 1;
+  }
 
  private:
   CoreHint* own_;

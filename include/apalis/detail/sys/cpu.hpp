@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include <vector>
+
 namespace apalis::detail::sys {
 
 /// Cores allowed by affinity and by cgroup v1/v2 quotas of this and all enclosing groups, rounded
@@ -13,6 +15,9 @@ namespace apalis::detail::sys {
 
 /// Cores in the affinity mask alone: one system call.
 [[nodiscard]] int allowed_cores() noexcept;
+
+/// Which these are, ascending; {0} where that can't be read.
+[[nodiscard]] std::vector<int> allowed_core_list();
 
 /// Pins a process (0: the calling thread). Returns 0 or an errno.
 [[nodiscard]] int pin(pid_t pid, int cpu) noexcept;

@@ -38,10 +38,18 @@ void run_batch(void* object, Reader& args, Buffer& result);
 
 inline constexpr Entry batch_entry{&run_batch, "a batch of calls"};
 
+/// The same for Objects, where each call comes after the index of its object.
+void run_batch_of_many(void* objects, Reader& args, Buffer& result);
+
+inline constexpr Entry batch_of_many_entry{&run_batch_of_many, "a batch of calls"};
+
+/// Writes the exception in flight as the outcome of a call.
+void write_failure(Buffer& result, std::string_view where);
+
 [[noreturn]] void throw_bad_status();
 
-inline void begin_batch(Buffer& buffer, std::size_t count) {
-  const Entry* const address = &batch_entry;
+inline void begin_batch(Buffer& buffer, std::size_t count, const Entry& entry = batch_entry) {
+  const Entry* const address = &entry;
   buffer.append(&address, sizeof address);
   buffer.append_size(count);
 }

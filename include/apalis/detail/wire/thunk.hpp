@@ -200,29 +200,37 @@ consteval auto can_send() {
   }
 }
 
+template <class TargetT>
+struct Chosen {};
+
+/// Calls `use(Chosen<TargetT>{}, callable)` with the target that fits f's type and value.
+template <class F, class Use>
+void with_target(const F& f, Use use) {
+  if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
+    if (f == nullptr) throw_null_callable();
+  if constexpr (std::is_member_function_pointer_v<F>) {
+    if (std::bit_cast<MemberPointerWords>(f)[1] == 0) {
+      use(Chosen<MemberTarget<F>>{}, f);
+    } else {
+      use(Chosen<BytesTarget<F>>{}, f);
+    }
+  } else if constexpr (is_by_value<F>) {
+    use(Chosen<Target<F>>{}, f.callable);
+  } else {
+    use(Chosen<Target<F>>{}, f);
+  }
+}
+
 template <class A, Reply reply, class F, class... Arguments>
 void encode_runtime(Buffer& buffer, const F& f, Arguments&&... arguments) {
   constexpr auto verdict = can_send<A, reply, F, Arguments...>();
   say(verdict);
   if constexpr (verdict) {
     using Parameters = typename CallShape<A, Callee<F>, Arguments...>::Parameters;
-    if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
-      if (f == nullptr) throw_null_callable();
-    if constexpr (std::is_member_function_pointer_v<F>) {
-      if (std::bit_cast<MemberPointerWords>(f)[1] == 0) {
-        encode_message<A, MemberTarget<F>, reply>(buffer, Parameters{}, f,
-                                                  std::forward<Arguments>(arguments)...);
-      } else {
-        encode_message<A, BytesTarget<F>, reply>(buffer, Parameters{}, f,
-                                                 std::forward<Arguments>(arguments)...);
-      }
-    } else if constexpr (is_by_value<F>) {
-      encode_message<A, Target<F>, reply>(buffer, Parameters{}, f.callable,
-                                          std::forward<Arguments>(arguments)...);
-    } else {
-      encode_message<A, Target<F>, reply>(buffer, Parameters{}, f,
-                                          std::forward<Arguments>(arguments)...);
-    }
+    with_target<F>(f, [&]<class TargetT>(Chosen<TargetT>, const auto& callable) {
+      encode_message<A, TargetT, reply>(buffer, Parameters{}, callable,
+                                        std::forward<Arguments>(arguments)...);
+    });
   }
 }
 

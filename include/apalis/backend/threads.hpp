@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The link to a worker thread of this process: what Backend::threads is made of. Arguments and
+// results are encoded all the same, so that a program behaves alike.
+
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/post_failures.hpp>
+#include <apalis/detail/actor/protocol.hpp>
+#include <apalis/detail/actor/residence.hpp>
+#include <apalis/detail/actor/state.hpp>
+#include <apalis/detail/actor/thread_call.hpp>
+#include <apalis/detail/channel/doorbell.hpp>
+#include <apalis/detail/channel/region.hpp>
+#include <apalis/detail/channel/wait_policy.hpp>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <thread>
+
+namespace apalis::detail::backend {
+
+using actor::Deadline;
+using actor::Link;
+using actor::Maker;
+using actor::PostFailures;
+using actor::Request;
+using actor::State;
+using actor::Until;
+
+/// **Owns** the thread, which owns the object.
+/// **Threads:** any. One mutex guards everything but the object; the thread holds it neither while
+/// a call runs nor while it waits.
+/// **Fork:** the thread stays with the process that made it.
+/// **Blocks:** submit() and post() while a lane's length of calls is queued.
+class ThreadLink final : public Link {
+ public:
+  [[nodiscard]] static Link* open(const Options& options, Maker& maker);
+
+  void publish(const wire::Buffer& message, State& state) override;
+  void wake_worker() noexcept override { worker_bell_.ring(); }
+  bool is_on_this_core() const noexcept override;
+  void post(const wire::Buffer& message) override;
+  void poll() override;
+  bool drive(const Until& until, Deadline deadline) override;
+  bool cancel(State& state, Cancel how) override;
+  void drain() override;
+  void close() override;
+  void shut(bool discard, Deadline deadline) noexcept override;
+  void kill() override;
+  bool alive() override;
+  pid_t pid() const noexcept override;
+  Counts counts() override { return {}; }
+  void begin_sleep(channel::Bells& bells) noexcept override;
+  void end_sleep() noexcept override {}
+  bool begin_event(Deadline& next_look) noexcept override;
+
+ private:
+  struct Item {
+    Request request = Request::call;
+    wire::Buffer message;
+    State* state = nullptr;  // null for a post
+  };
+
+  ThreadLink(const Options& options, Maker& maker, channel::Region& region);
+  ~ThreadLink() override;
+
+  void enqueue(Lock& lock, Request request, const wire::Buffer& message, State* state);
+  void require_open() const;
+  void discard_queued() noexcept;
+  void close_until(Deadline deadline, bool bounded);
+  void surface(PostFailures& failures, std::uint64_t count) const;
+  void report(Lock& lock);
+  void wake_waiters() noexcept override { parent_bell_.ring(); }
+
+  // The thread's.
+  void live(Maker* maker);
+  [[nodiscard]] bool serve(Item item);
+  void wait_for_item();
+  void run_call(const Item& item);
+  void run_post(const Item& item);
+  void answer_count(State& state);
+
+  channel::Region& region_;
+  std::atomic<std::uint32_t> worker_asleep_{0};
+  std::atomic<std::uint32_t> worker_epoch_{0};
+  std::atomic<std::uint32_t> parent_asleep_{0};
+  channel::Doorbell worker_bell_;
+  channel::Doorbell parent_bell_;
+  channel::Occupancy occupancy_;
+  std::atomic<int> core_{-1};  // where the thread waited last
+
+  std::deque<Item> queue_;
+  std::atomic<std::size_t> queued_{0};  // its size, for those without the lock
+  std::condition_variable room_;
+  State* running_ = nullptr;
+  bool open_ = true;
+  bool ended_ = false;
+  std::uint64_t failed_posts_ = 0;
+  PostFailures failures_;
+
+  actor::ThreadCall current_;
+  actor::Residence residence_;
+  void (*destroy_)(void*) noexcept;
+  std::exception_ptr construction_error_;
+  wire::Buffer result_;
+  std::condition_variable born_or_ended_;
+  bool born_ = false;
+  std::thread thread_;
+};
+
+}  // namespace apalis::detail::backend

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The ways in which the objects of a group get to its workers. Object i lives with worker i mod W,
+// as its object number i div W.
+
+#include <algorithm>
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/makers.hpp>
+#include <apalis/detail/sys/process_stamp.hpp>
+#include <apalis/detail/wire/codec.hpp>
+#include <apalis/detail/wire/objects.hpp>
+#include <apalis/detail/wire/sendable.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <new>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace apalis::detail::actor {
+
+/// Makes one worker's share of the objects, then the next one's.
+class GroupMaker : public Maker {
+ public:
+  /// What make() makes from now on.
+  void turn_to(std::uint32_t which, std::uint32_t of) noexcept {
+    worker = which;
+    workers_ = of;
+  }
+
+ protected:
+  GroupMaker(void (*d)(void*) noexcept, std::size_t objects) noexcept
+      : Maker(d), objects_(objects) {
+    of_many = true;
+  }
+  ~GroupMaker() = default;
+
+  [[nodiscard]] std::uint32_t share() const noexcept {
+    return static_cast<std::uint32_t>((objects_ + workers_ - 1 - worker) / workers_);
+  }
+  [[nodiscard]] std::size_t index(std::uint32_t in_share) const noexcept {
+    return static_cast<std::size_t>(in_share) * workers_ + worker;
+  }
+
+  std::size_t objects_;
+  std::uint32_t workers_ = 1;
+};
+
+/// Objects in memory of their own, side by side.
+template <class A>
+struct OwnShare final : wire::Objects {
+  explicit OwnShare(std::uint32_t size) {
+    first = static_cast<std::byte*>(
+        ::operator new(std::max<std::size_t>(size, 1) * sizeof(A), std::align_val_t{alignof(A)}));
+    stride = sizeof(A);
+  }
+  OwnShare(const OwnShare&) = delete;
+  OwnShare& operator=(const OwnShare&) = delete;
+  ~OwnShare() {
+    auto gap = broken.begin();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (gap != broken.end() && gap->first == i) {
+        ++gap;
+      } else {
+        std::launder(reinterpret_cast<A*>(first + i * stride))->~A();
+      }
+    }
+    ::operator delete(first, std::align_val_t{alignof(A)});
+  }
+
+  /// Makes the next one by `construct(memory)`; if that throws, calls to it fail with that.
+  template <class Construct>
+  void add(Construct construct) {
+    try {
+      construct(static_cast<void*>(first + count * stride));
+    } catch (...) {
+      broken.emplace_back(count, std::current_exception());
+    }
+    ++count;
+  }
+
+  static void destroy(void* share) noexcept {
+    delete static_cast<OwnShare*>(static_cast<wire::Objects*>(share));
+  }
+  [[nodiscard]] static void* released(std::unique_ptr<OwnShare> share) noexcept {
+    return static_cast<wire::Objects*>(share.release());
+  }
+};
+
+/// Has each object made where it lives: by `factory(index)`.
+template <class A, class Factory>
+class FactoryGroupMaker final : public GroupMaker {
+ public:
+  FactoryGroupMaker(std::size_t objects, Factory& factory)
+      : GroupMaker(&OwnShare<A>::destroy, objects), factory_(factory) {}
+
+  void* make() override {
+    auto share = std::make_unique<OwnShare<A>>(this->share());
+    for (std::uint32_t i = 0; i < this->share(); ++i)
+      share->add([&](void* memory) { ::new (memory) A(std::invoke(factory_, index(i))); });
+    return OwnShare<A>::released(std::move(share));
+  }
+
+  /// A factory without state is the same everywhere.
+  bool write(Recipe& recipe) const override {
+    if constexpr (std::is_empty_v<Factory> && std::is_default_constructible_v<Factory>) {
+      recipe.make = [](wire::Reader& reader) -> void* {
+        auto size = wire::decode<std::uint64_t>(reader);
+        const auto step = wire::decode<std::uint64_t>(reader);
+        auto at = wire::decode<std::uint64_t>(reader);
+        Factory factory{};
+        auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
+        for (; size > 0; --size, at += step)
+          share->add([&](void* memory) {
+            ::new (memory) A(std::invoke(factory, static_cast<std::size_t>(at)));
+          });
+        return OwnShare<A>::released(std::move(share));
+      };
+      recipe.arguments.clear();
+      for (const std::uint64_t number : {std::uint64_t{share()}, std::uint64_t{workers_}, std::uint64_t{worker}})
+        wire::encode(recipe.arguments, number);
+      return true;
+    } else {
+      return false;
+    }
+  }
+
+ private:
+  Factory& factory_;
+};
+
+/// Has each object made where it lives, all from the same arguments.
+template <class A, class... Args>
+class SameGroupMaker final : public GroupMaker {
+ public:
+  SameGroupMaker(std::size_t objects, const Args&... args)
+      : GroupMaker(&OwnShare<A>::destroy, objects), args_(args...) {}
+
+  void* make() override {
+    auto share = std::make_unique<OwnShare<A>>(this->share());
+    for (std::uint32_t i = 0; i < this->share(); ++i)
+      share->add([&](void* memory) {
+        std::apply([&](const Args&... args) { ::new (memory) A(args...); }, args_);
+      });
+    return OwnShare<A>::released(std::move(share));
+  }
+
+  bool write(Recipe& recipe) const override {
+    if constexpr ((wire::sendable_value<sent_as_t<const Args&>> && ...)) {
+      recipe.make = [](wire::Reader& reader) -> void* {
+        auto size = wire::decode<std::uint64_t>(reader);
+        // Braces: decoded from left to right.
+        const std::tuple<sent_as_t<const Args&>...> sent{
+            wire::decode<sent_as_t<const Args&>>(reader)...};
+        auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
+        for (; size > 0; --size)
+          share->add([&](void* memory) {
+            std::apply([&](const auto&... each) { ::new (memory) A(each...); }, sent);
+          });
+        return OwnShare<A>::released(std::move(share));
+      };
+      recipe.arguments.clear();
+      wire::encode(recipe.arguments, std::uint64_t{share()});
+      std::apply(
+          [&](const auto&... each) {
+            (wire::encode<sent_as_t<const Args&>>(recipe.arguments, each), ...);
+          },
+          args_);
+      return true;
+    } else {
+      return false;
+    }
+  }
+
+ private:
+  std::tuple<const Args&...> args_;
+};
+
+/// Objects that were made before, where they are: every worker has a copy of all and uses its own.
+template <class A>
+class CarryGroupMaker final : public GroupMaker {
+ public:
+  explicit CarryGroupMaker(std::vector<A> objects)
+      : GroupMaker(&Share::destroy, objects.size()),
+        all_(std::make_shared<std::vector<A>>(std::move(objects))) {}
+
+  void* make() override {
+    auto share = std::make_unique<Share>();
+    share->count = this->share();
+    share->stride = workers_ * sizeof(A);
+    if (share->count > 0) share->first = reinterpret_cast<std::byte*>(all_->data() + worker);
+    // A fork of the process that made them has them as a copy of its own, and ends as it is.
+    if (stamp_ == sys::process_stamp()) share->all = all_;
+    return static_cast<wire::Objects*>(share.release());
+  }
+
+  bool write(Recipe& recipe) const override {
+    if constexpr (wire::sendable_value<A>) {
+      recipe.make = [](wire::Reader& reader) -> void* {
+        auto size = wire::decode<std::uint64_t>(reader);
+        auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
+        for (; size > 0; --size)
+          share->add([&](void* memory) { ::new (memory) A(wire::decode<A>(reader)); });
+        // What make() gives has another destructor: both must be called by the same pointer.
+        return Share::adopt(std::move(share));
+      };
+      recipe.arguments.clear();
+      wire::encode(recipe.arguments, std::uint64_t{share()});
+      for (std::uint32_t i = 0; i < share(); ++i)
+        wire::encode(recipe.arguments, (*all_)[index(i)]);
+      return true;
+    } else {
+      return false;
+    }
+  }
+
+ private:
+  struct Share final : wire::Objects {
+    std::shared_ptr<std::vector<A>> all;  // null in a fork, where only its own are destroyed
+    std::unique_ptr<OwnShare<A>> own;     // of one made from bytes
+
+    static void destroy(void* objects) noexcept {
+      const std::unique_ptr<Share> share{
+          static_cast<Share*>(static_cast<wire::Objects*>(objects))};
+      if (share->all != nullptr || share->own != nullptr) return;
+      for (std::uint32_t i = 0; i < share->count; ++i)
+        reinterpret_cast<A*>(share->first + i * share->stride)->~A();
+    }
+    [[nodiscard]] static void* adopt(std::unique_ptr<OwnShare<A>> own) {
+      auto share = std::make_unique<Share>();
+      static_cast<wire::Objects&>(*share) = static_cast<const wire::Objects&>(*own);
+      share->own = std::move(own);
+      return static_cast<wire::Objects*>(share.release());
+    }
+  };
+
+  std::shared_ptr<std::vector<A>> all_;
+  std::uint64_t stamp_ = sys::process_stamp();
+};
+
+}  // namespace apalis::detail::actor

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Where outcomes come from: a link to one worker, a group of links, a coroutine. What a token waits
+// with, and what runs what was asked to run after it.
+
+#include <sys/types.h>
+
+#include <apalis/detail/sys/process_stamp.hpp>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+
+namespace apalis::detail::channel {
+class Bells;
+}
+
+namespace apalis::detail::actor {
+
+class State;
+
+using Clock = std::chrono::steady_clock;
+using Deadline = Clock::time_point;
+inline constexpr Deadline no_deadline = Deadline::max();
+inline constexpr Deadline at_once = Deadline::min();
+
+/// How often a thread that sleeps looks at the health of the worker it waits for. A look costs 5
+/// µs, so that this takes 0.3 % of a core; and half of it passes before a death is noticed.
+inline constexpr std::chrono::microseconds look_interval{1500};
+
+/// From now on; no_deadline for what the clock can't express, such as hours::max().
+template <class Rep, class Period>
+Deadline deadline_after(std::chrono::duration<Rep, Period> limit) {
+  const auto now = Clock::now();
+  const auto seconds = std::chrono::duration<double>(limit);
+  if (seconds >= std::chrono::duration<double>(no_deadline - now)) return no_deadline;
+  if (seconds <= std::chrono::duration<double>::zero()) return now;
+  return now + std::chrono::ceil<Clock::duration>(limit);
+}
+
+/// What shall run once a state has its outcome: then(), co_await, as_completed().
+class Continuation {
+ public:
+  Continuation(const Continuation&) = delete;
+  Continuation& operator=(const Continuation&) = delete;
+
+  /// Once, with no lock held; `state` has its outcome and lives until this returns. May end the
+  /// continuation's own life.
+  virtual void run(State& state) noexcept = 0;
+
+  Continuation* next = nullptr;  // the source's, under its lock
+
+ protected:
+  Continuation() noexcept = default;
+  ~Continuation() = default;
+};
+
+/// When a wait is over: the state has its outcome, or `version` moved on, or a wait around this one
+/// is over.
+struct Until {
+  const State* state = nullptr;
+  const std::atomic<std::uint64_t>* version = nullptr;
+  std::uint64_t seen = 0;
+  const Until* outer = nullptr;
+
+  [[nodiscard]] inline bool reached() const noexcept;
+};
+
+/// **Owns** itself by counted references; states hold one.
+/// **Threads:** any.
+/// **Fork:** works only in the process that made it; everything else must check is_here() first.
+/// **Ordering:** continuations of one source's states run in the order of their outcomes.
+class Source {
+ public:
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  /// Takes in the outcomes that are there, looks after what they come from now and then, and runs
+  /// the continuations that are due. Never blocks.
+  virtual void poll() = 0;
+
+  /// poll() and sleep, until reached; false if the deadline came first.
+  virtual bool drive(const Until& until, Deadline deadline) = 0;
+
+  /// Waits until the state has an outcome; false if the deadline came first.
+  virtual bool wait(State& state, Deadline deadline) { return drive({&state}, deadline); }
+
+  /// Drops a call that has not begun; then it is settled as cancelled and true is returned. One
+  /// that runs is asked to stop or, by force, ended with its worker (true again).
+  enum class Cancel { ask, force };
+  virtual bool cancel(State& state, Cancel how) = 0;
+
+  /// A token lets go of its state, whatever its phase.
+  virtual void abandon(State& state) noexcept;
+
+  /// Has `continuation` run by whoever is inside poll(), drive() or wait() once the state has its
+  /// outcome. False if it has one by now: then nothing was done.
+  virtual bool attach(State& state, Continuation& continuation);
+
+  /// For one thread that waits for several sources: adds the bells to sleep on. To be ended by
+  /// end_sleep().
+  virtual void begin_sleep(channel::Bells& bells) noexcept = 0;
+  virtual void end_sleep() noexcept = 0;
+
+  /// For an event loop that waits for several sources: from now on an outcome makes the region's
+  /// event readable. To be followed by the bell's order(), then by a look: has_news(). `next_look`
+  /// becomes earlier where poll() has something to do by then. False if there is nothing to wait for.
+  virtual bool begin_event(Deadline& /*next_look*/) noexcept { return false; }
+  [[nodiscard]] virtual bool has_news() const noexcept { return has_due(); }
+
+  [[nodiscard]] virtual pid_t pid() const noexcept = 0;
+
+  /// A state that no reply settles has its outcome: it was computed.
+  void settle(State& state) noexcept;
+
+  /// The same, and runs its continuations at once: whoever drives what it was made of is here, and
+  /// perhaps nobody drives this.
+  virtual void complete(State& state) noexcept;
+
+  /// Of a computed state: whether its computation may begin now; not if it was cancelled. From then
+  /// on it can't be.
+  [[nodiscard]] bool begin_computing(State& state) noexcept;
+  /// Drops a computation that has not begun.
+  [[nodiscard]] bool cancel_computed(State& state) noexcept;
+
+  /// A state with continuations has its outcome. With the lock held.
+  void hold(State& state) noexcept;
+
+  /// Whether this is the process that made it.
+  [[nodiscard]] bool is_here() const noexcept { return stamp_ == sys::process_stamp(); }
+
+  void retain() noexcept { count(+1); }
+  void release() noexcept {
+    if (count(-1) == 0) delete this;
+  }
+  /// retain(), but false once the last reference is gone.
+  [[nodiscard]] bool try_retain() noexcept;
+
+ protected:
+  using Lock = std::unique_lock<std::mutex>;
+
+  Source() noexcept = default;
+  virtual ~Source();
+
+  /// Wakes the threads in drive(): something that they wait for may have happened.
+  virtual void wake_waiters() noexcept = 0;
+
+  /// A continuation waits for a state of this source. With the lock held.
+  virtual void note_awaited() {}
+
+  /// Whether continuations are due. Any thread may ask; only one with the lock knows.
+  [[nodiscard]] bool has_due() const noexcept { return has_due_.load(std::memory_order_relaxed); }
+
+  /// Runs those that are due, without the lock meanwhile. True if there were any.
+  bool run_due(Lock& lock) noexcept {
+    if (due_first_ == nullptr) [[likely]]
+      return false;
+    run_all_due(lock);
+    return true;
+  }
+
+  std::mutex mutex_;
+
+ private:
+  int count(int by) noexcept;
+  void run_all_due(Lock& lock) noexcept;
+
+  State* due_first_ = nullptr;  // with continuations to be run, chained by State::next
+  State* due_last_ = nullptr;
+  std::atomic<bool> has_due_{false};
+  std::uint64_t stamp_ = sys::process_stamp();
+  std::atomic<int> references_{1};
+};
+
+/// How many continuations this thread has run so far.
+[[nodiscard]] std::size_t continuations_run() noexcept;
+
+}  // namespace apalis::detail::actor

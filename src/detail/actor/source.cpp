@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+#if __has_include(<sys/single_threaded.h>)
+#  include <sys/single_threaded.h>  // glibc 2.32
+#endif
+
+#include <apalis/detail/actor/source.hpp>
+#include <apalis/detail/actor/state.hpp>
+#include <utility>
+
+namespace apalis::detail::actor {
+namespace {
+
+/// The states whose continuations this thread runs now, innermost first.
+struct Running {
+  const State* state;
+  const Running* outer;
+};
+constinit thread_local const Running* running = nullptr;
+constinit thread_local std::size_t continuations_so_far = 0;
+
+/// Oldest first.
+Continuation* reversed(Continuation* last) noexcept {
+  Continuation* first = nullptr;
+  while (last != nullptr) first = std::exchange(last, std::exchange(last->next, first));
+  return first;
+}
+
+void run_continuations(State& state, Continuation* attached_last_first) noexcept {
+  const Running now{&state, running};
+  running = &now;
+  for (auto* next = reversed(attached_last_first); next != nullptr; ++continuations_so_far)
+    std::exchange(next, next->next)->run(state);
+  running = now.outer;
+}
+
+}  // namespace
+
+std::size_t continuations_run() noexcept { return continuations_so_far; }
+
+Source::~Source() = default;
+
+int Source::count(int by) noexcept {
+#if __has_include(<sys/single_threaded.h>)
+  // Twice a call, so worth it: no locked instruction in a process with one thread.
+  if (__libc_single_threaded != 0) {
+    const int now = references_.load(std::memory_order_relaxed) + by;
+    references_.store(now, std::memory_order_relaxed);
+    return now;
+  }
+#endif
+  return references_.fetch_add(by, std::memory_order_acq_rel) + by;
+}
+
+bool Source::try_retain() noexcept {
+  int now = references_.load(std::memory_order_relaxed);
+  while (now > 0)
+    if (references_.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel)) return true;
+  return false;
+}
+
+void Source::abandon(State& state) noexcept {
+  // Of its own continuation: whoever runs that holds no lock, and looks afterwards.
+  if (state.is_continued_here()) {
+    state.abandoned = true;
+    return;
+  }
+  {
+    const Lock lock{mutex_};
+    if (state.phase() != State::Phase::settled) {
+      state.abandoned = true;
+      return;
+    }
+  }
+  delete &state;  // outside the lock, which may be the last thing that keeps this source
+}
+
+bool Source::attach(State& state, Continuation& continuation) {
+  const Lock lock{mutex_};
+  if (state.has_outcome()) return false;
+  note_awaited();
+  continuation.next = std::exchange(state.continuations, &continuation);
+  return true;
+}
+
+void Source::settle(State& state) noexcept {
+  retain();  // the state may be the last one that keeps this
+  {
+    const Lock lock{mutex_};
+    finish(state);
+    wake_waiters();
+  }
+  release();
+}
+
+void Source::complete(State& state) noexcept {
+  retain();
+  {
+    Lock lock{mutex_};
+    finish(state);
+    wake_waiters();
+    run_due(lock);
+  }
+  release();
+}
+
+bool Source::begin_computing(State& state) noexcept {
+  const Lock lock{mutex_};
+  if (state.has_outcome()) return false;
+  state.begun_before = true;
+  return true;
+}
+
+bool Source::cancel_computed(State& state) noexcept {
+  const Lock lock{mutex_};
+  if (state.has_outcome() || state.begun_before) return false;
+  state.store_cancelled();
+  state.set_phase(State::Phase::early);
+  wake_waiters();
+  return true;
+}
+
+void Source::hold(State& state) noexcept {
+  if (state.phase() == State::Phase::pending) state.set_phase(State::Phase::answered);
+  state.next = nullptr;
+  (due_first_ == nullptr ? due_first_ : due_last_->next) = &state;
+  due_last_ = &state;
+  has_due_.store(true, std::memory_order_relaxed);
+}
+
+void Source::run_all_due(Lock& lock) noexcept {
+  while (State* state = due_first_) {
+    due_first_ = state->next;
+    if (due_first_ == nullptr) has_due_.store(false, std::memory_order_relaxed);
+    auto* const continuations = std::exchange(state->continuations, nullptr);
+    lock.unlock();
+    run_continuations(*state, continuations);
+    lock.lock();
+    if (state->continuations != nullptr) {  // one of them attached another
+      hold(*state);
+      continue;
+    }
+    if (state->abandoned) {
+      lock.unlock();
+      delete state;
+      lock.lock();
+    } else {
+      state->set_phase(State::Phase::settled);
+    }
+  }
+  wake_waiters();
+}
+
+bool State::is_continued_here() const noexcept {
+  for (const Running* now = running; now != nullptr; now = now->outer)
+    if (now->state == this) return true;
+  return false;
+}
+
+}  // namespace apalis::detail::actor
