@@ -13,11 +13,11 @@
 #include <apalis/detail/channel/doorbell.hpp>
 #include <apalis/detail/channel/region.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
+#include <apalis/detail/sys/thread.hpp>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
-#include <thread>
 
 namespace apalis::detail::backend {
 
@@ -69,18 +69,22 @@ class ThreadLink final : public Link {
   void enqueue(Lock& lock, Request request, const wire::Buffer& message, State* state);
   void require_open() const;
   void discard_queued() noexcept;
-  void close_until(Deadline deadline, bool bounded);
+  void close_until(Deadline patience);
   void surface(PostFailures& failures, std::uint64_t count) const;
-  void report(Lock& lock);
+  void report(Lock& lock) noexcept;
   void wake_waiters() noexcept override { parent_bell_.ring(); }
 
   // The thread's.
-  void live(Maker* maker);
+  void live();
+  static void run_thread(void* link);
+  void make_object();
   [[nodiscard]] bool serve(Item item);
-  void wait_for_item();
+  [[nodiscard]] Item next_item();
+  void wait_for_item() noexcept;
+  void settle_running(State& state, actor::Reply kind);
   void run_call(const Item& item);
   void run_post(const Item& item);
-  void answer_count(State& state);
+  void answer_errand(State& state);
 
   channel::Region& region_;
   std::atomic<std::uint32_t> worker_asleep_{0};
@@ -94,9 +98,9 @@ class ThreadLink final : public Link {
   std::deque<Item> queue_;
   std::atomic<std::size_t> queued_{0};  // its size, for those without the lock
   std::condition_variable room_;
+  std::size_t waiting_for_room_ = 0;
   State* running_ = nullptr;
   bool open_ = true;
-  bool ended_ = false;
   std::uint64_t failed_posts_ = 0;
   PostFailures failures_;
 
@@ -105,9 +109,10 @@ class ThreadLink final : public Link {
   void (*destroy_)(void*) noexcept;
   std::exception_ptr construction_error_;
   wire::Buffer result_;
-  std::condition_variable born_or_ended_;
-  bool born_ = false;
-  std::thread thread_;
+  Maker* maker_ = nullptr;  // until the object is made
+  int pin_error_ = 0;
+  std::condition_variable born_;
+  sys::Thread thread_;
 };
 
 }  // namespace apalis::detail::backend
