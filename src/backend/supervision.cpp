@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/actor/obituary.hpp>
+#include <apalis/detail/channel/placement.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/sys/oom.hpp>
@@ -50,6 +51,12 @@ void ProcessLink::welcome(process::Child child) noexcept {
   started_ = Clock::now();
   waiting_since_ = no_deadline;
   victim_ = nullptr;
+}
+
+/// A worker that is gone is neither awake nor anywhere.
+void ProcessLink::forget_presence() noexcept {
+  if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+  channel::forget_claim(region_.header(), view_.control->awake.core);
 }
 
 /// Notices a death, a time limit passed, a replacement due. True if there will be no worker any
@@ -121,7 +128,7 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   const bool is_trusted = cause != Cause::died || reason.empty();
   if (is_trusted) take_last_replies();
   life_ = Life::down;
-  if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+  forget_presence();
   const bool closed = close_accepted_ && inbox_.pending.empty();
   if (closed || cause == Cause::retired) {
     death_ = nullptr;
@@ -238,7 +245,7 @@ void ProcessLink::end(std::exception_ptr why) noexcept {
   if (life_ == Life::ended) return;
   if (life_ == Life::running) {
     child_.kill();
-    if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+    forget_presence();
   }
   life_ = Life::ended;
   death_ = std::move(why);

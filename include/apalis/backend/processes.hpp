@@ -123,6 +123,7 @@ class ProcessLink final : public Link {
   // --- The worker's end and its replacement, with the lock held: supervision.cpp.
   void begin_control() noexcept;
   void welcome(process::Child child) noexcept;
+  void forget_presence() noexcept;
   bool look_after_worker() noexcept;
   void keep_time() noexcept;
   void look_at_clock() noexcept;
