@@ -362,12 +362,12 @@ class GroupHandler {
     detail::backend::refuse_index(index, size_);
   }
 
+  // The worker that was made first has the fewest modules.
   void check_code(const void* address) const {
-    if (address == nullptr) return;
-    for (auto* link : group().links()) link->check_code(address);
+    if (size_ > 0) group().links().front()->check_code(address);
   }
   void check_entry(const detail::wire::Buffer& message) const {
-    for (auto* link : group().links()) detail::check_entry(*link, message.data());
+    if (size_ > 0) detail::check_entry(*group().links().front(), message.data());
   }
 
   template <class R, bool collected>
@@ -386,9 +386,17 @@ class GroupHandler {
 
   template <class R, bool collected, class Calls>
   auto submit_calls(const Calls& calls) {
-    const auto workers = group().workers();
+    Group& group = this->group();
+    const auto workers = group.workers();
+    struct Scratch {
+      Group& group;
+      std::unique_ptr<detail::actor::BatchScratch> batch = group.take_scratch();
+      ~Scratch() { group.give_back(std::move(batch)); }
+    };
+    const Scratch scratch{group};
+    auto& [messages, used, counts] = *scratch.batch;
     std::vector<std::uint32_t> order;
-    std::vector<std::size_t> counts(workers);
+    order.reserve(static_cast<std::size_t>(std::distance(std::begin(calls), std::end(calls))));
     for (const Call<A, R>& call : calls) {
       if (call.object_ >= size_) [[unlikely]]
         detail::backend::refuse_call(call.object_ == detail::no_object, call.object_, size_);
@@ -397,15 +405,14 @@ class GroupHandler {
       order.push_back(call.object_ % workers);
       ++counts[order.back()];
     }
-    std::vector<detail::wire::Buffer> messages(workers);
-    std::vector<const detail::wire::Buffer*> used(workers);
     for (std::uint32_t w = 0; w < workers; ++w) {
       if (counts[w] == 0) continue;
       detail::wire::begin_batch(messages[w], counts[w], detail::wire::batch_of_many_entry);
       used[w] = &messages[w];
     }
+    auto worker = order.begin();
     for (const Call<A, R>& call : calls) {
-      auto& message = messages[call.object_ % workers];
+      auto& message = messages[*worker++];
       message.append_size(call.object_ / workers);
       detail::wire::append_to_batch(message, call.bytes_.bytes());
     }

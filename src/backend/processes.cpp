@@ -131,7 +131,8 @@ bool ProcessLink::drive(const Until& until, Deadline deadline) {
       if (Lock lock{mutex_, std::try_to_lock}; lock) {
         take_replies();
         const auto behind = inbox_.pending.size();
-        run_due(lock);
+        // What ran may have made more calls: their wait begins now.
+        if (run_due(lock)) patience = channel::Patience{occupancy_};
         report(lock);
         if (lock) lock.unlock();
         if (behind > 1 && !until.reached()) occupancy_.breathe(2);

@@ -137,7 +137,10 @@ bool ThreadLink::drive(const Until& until, Deadline deadline) {
   if (until.state != nullptr && until.state->is_continued_here()) return true;
   channel::Patience patience{occupancy_};
   for (;;) {
-    if (has_due()) poll();
+    if (has_due()) {
+      poll();
+      patience = channel::Patience{occupancy_};
+    }
     if (until.reached()) return true;
     if (deadline != actor::no_deadline && Clock::now() >= deadline) return false;
     if (patience.pass()) continue;

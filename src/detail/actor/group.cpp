@@ -62,6 +62,33 @@ void Group::submit(std::span<const wire::Buffer* const> messages, Parts& parts) 
   }
 }
 
+std::unique_ptr<BatchScratch> Group::take_scratch() {
+  std::unique_ptr<BatchScratch> scratch;
+  {
+    const Lock lock{mutex_};
+    scratch = std::move(scratch_);
+  }
+  if (scratch == nullptr) {
+    scratch = std::make_unique<BatchScratch>();
+    scratch->messages.resize(links_.size());
+    scratch->used.resize(links_.size());
+    scratch->counts.resize(links_.size());
+  }
+  return scratch;
+}
+
+void Group::give_back(std::unique_ptr<BatchScratch> scratch) noexcept {
+  constexpr std::size_t kept_capacity = std::size_t{64} * 1024;
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    scratch->messages[i].clear();
+    scratch->messages[i].shrink(kept_capacity);
+    scratch->used[i] = nullptr;
+    scratch->counts[i] = 0;
+  }
+  const Lock lock{mutex_};
+  if (scratch_ == nullptr) scratch_ = std::move(scratch);
+}
+
 void Group::poll() {
   for (Link* link : links_) link->poll();
   if (has_due()) {
@@ -119,6 +146,7 @@ bool Group::attach(State& state, Continuation& continuation) {
   parts->armed = true;
   parts->left.store(parts->states.size() + 1, std::memory_order_relaxed);
   std::size_t there = 0;
+  parts->done.reserve(parts->states.size());
   for (const auto& part : parts->states) {
     if (part != nullptr && part->source()->attach(*part, parts->done.emplace_back(*parts))) continue;
     ++there;

@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <span>
@@ -27,9 +26,10 @@ using PartState = ReplyState<void>;
 class Parts {
  public:
   struct Done final : Continuation {
-    explicit Done(Parts& p) noexcept : parts(p) {}
-    void run(State& /*state*/) noexcept override { parts.count_down(); }
-    Parts& parts;
+    explicit Done(Parts& p) noexcept : parts(&p) {}
+    Done(Done&& other) noexcept : parts(other.parts) {}  // before it is attached
+    void run(State& /*state*/) noexcept override { parts->count_down(); }
+    Parts* parts;
   };
 
   explicit Parts(std::size_t workers) : states(workers) {}
@@ -39,9 +39,16 @@ class Parts {
 
   std::vector<OwnedState<void>> states;
   State* whole = nullptr;
-  bool armed = false;             // continuations wait: the last part settles the whole
+  bool armed = false;                // continuations wait: the last part settles the whole
   std::atomic<std::size_t> left{0};  // parts that are missing, once armed
-  std::deque<Done> done;
+  std::vector<Done> done;
+};
+
+/// Where a batch is put together, kept from one batch to the next: a small one costs no allocation.
+struct BatchScratch {
+  std::vector<wire::Buffer> messages;         // one a worker
+  std::vector<const wire::Buffer*> used;      // those of them that hold calls, null for the others
+  std::vector<std::size_t> counts;            // calls for each worker
 };
 
 /// **Owns** a reference to each link, and ends them.
@@ -59,6 +66,10 @@ class Group final : public Source {
   /// Publishes a message to each worker that has one, then wakes those that sleep, the one on
   /// this core last; their parts are then pending. Throws as Link::publish() does.
   void submit(std::span<const wire::Buffer* const> messages, Parts& parts);
+
+  /// Empty, for each worker; to be given back.
+  [[nodiscard]] std::unique_ptr<BatchScratch> take_scratch();
+  void give_back(std::unique_ptr<BatchScratch> scratch) noexcept;
 
   void poll() override;
   bool drive(const Until& until, Deadline deadline) override;
@@ -85,6 +96,7 @@ class Group final : public Source {
 
   std::vector<Link*> links_;
   std::vector<Source*> sources_;  // the same
+  std::unique_ptr<BatchScratch> scratch_;
 };
 
 }  // namespace apalis::detail::actor

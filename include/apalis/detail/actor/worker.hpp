@@ -74,6 +74,7 @@ class Worker final : public process::ChildBody {
   channel::Occupancy occupancy_;
   channel::Neighbour parent_;
   channel::Placement placement_;
+  std::uint32_t waits_ = 0;
   wire::Buffer construction_error_;  // the encoded exception, if making the object threw
   bool broken_ = false;
   wire::Buffer result_;
