@@ -40,7 +40,7 @@ ProcessLink* ProcessLink::open(const Options& options, Maker& maker, Origin orig
 
 ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order,
                          const sys::ForkLock& held)
-    : Link(options),
+    : LockedSource(options),
       region_(channel::Region::of_this_process(held)),
       slice_(region_, held),
       view_(channel::SliceView::at(slice_.base())),

@@ -26,7 +26,7 @@ Link* SerialLink::open(const Options& options, Maker& maker) {
 }
 
 SerialLink::SerialLink(const Options& options, Maker& maker)
-    : Link(options), residence_(maker.of_many), destroy_(maker.destroy) {
+    : LockedSource(options), residence_(maker.of_many), destroy_(maker.destroy) {
   if (options.timeout.count() > 0) throw Error(no_limits);
   const char* where = "on_worker_start";
   try {

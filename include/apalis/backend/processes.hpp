@@ -7,6 +7,7 @@
 #include <apalis/detail/actor/inbox.hpp>
 #include <apalis/detail/actor/journal.hpp>
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
 #include <apalis/detail/channel/region.hpp>
@@ -39,7 +40,7 @@ using actor::Until;
 /// one; otherwise it fails too.
 /// **Peer:** replies are copied out before anything looks at them; a child that breaks the
 /// protocol is killed.
-class ProcessLink final : public Link {
+class ProcessLink final : public actor::LockedSource<Link> {
  public:
   /// Who forks the worker.
   enum class Origin {
@@ -157,6 +158,7 @@ class ProcessLink final : public Link {
   void surface(PostFailures& failures, std::uint64_t count) const;
   void sleep_until_rung(Deadline deadline, auto awake) noexcept;
   void wake_waiters() noexcept override;
+  void note_awaited() override { join_agenda(); }
 
   std::condition_variable turn_;
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock

@@ -5,6 +5,7 @@
 // results are encoded all the same, so that a program behaves alike.
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/actor/residence.hpp>
@@ -34,7 +35,7 @@ using actor::Until;
 /// a call runs nor while it waits.
 /// **Fork:** the thread stays with the process that made it.
 /// **Blocks:** submit() and post() while a lane's length of calls is queued.
-class ThreadLink final : public Link {
+class ThreadLink final : public actor::LockedSource<Link> {
  public:
   [[nodiscard]] static Link* open(const Options& options, Maker& maker);
 
@@ -73,6 +74,7 @@ class ThreadLink final : public Link {
   void surface(PostFailures& failures, std::uint64_t count) const;
   void report(Lock& lock) noexcept;
   void wake_waiters() noexcept override { parent_bell_.ring(); }
+  void note_awaited() override { join_agenda(); }
 
   // The thread's.
   void live();

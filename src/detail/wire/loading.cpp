@@ -29,10 +29,10 @@ struct SharedTypes::Map {
   std::unordered_map<std::uint32_t, const std::type_info*> of;
 };
 
-void SharedTypes::Drop::operator()(Map* map) const noexcept { delete map; }
+void SharedTypes::clear() noexcept { delete types_; }
 
 void SharedTypes::add(std::uint32_t id) {
-  if (types_ == nullptr) types_.reset(new Map);
+  if (types_ == nullptr) types_ = new Map;
   types_->of[id] = expected_;
 }
 

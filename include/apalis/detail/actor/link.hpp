@@ -106,7 +106,8 @@ class Link : public Source {
   explicit Link(Options options) : options_(std::move(options)) {}
   ~Link() override;
 
-  void note_awaited() final;
+  /// A continuation waits for a call of this link: the process's event loop shall know.
+  void join_agenda();
 
   /// What a destructor can't throw: to the hook, or to stderr.
   void report_lost(const std::exception_ptr& error) const noexcept;
@@ -125,7 +126,7 @@ class Link : public Source {
   void check_other_module(const void* address) const;
 
   Options options_;
-  bool listed_ = false;  // with the process's event loop
+  bool listed_ = false;
 };
 
 }  // namespace apalis::detail::actor
