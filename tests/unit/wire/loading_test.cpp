@@ -79,7 +79,7 @@ template <class Use>
 void on_small_stack(Use use) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, 512 * 1024);
+  pthread_attr_setstacksize(&attributes, std::size_t{512} * 1024);
   pthread_t thread{};
   const int code = pthread_create(
       &thread, &attributes,
