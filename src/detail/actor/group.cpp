@@ -95,10 +95,14 @@ bool Group::wait(State& state, Deadline deadline) {
 }
 
 bool Group::cancel(State& state, Cancel how) {
+  bool any = false;
   bool all = true;
-  for (const auto& part : state.parts()->states)
-    if (part != nullptr) all = !part->has_outcome() && part->cancel(how) && all;
-  return all;
+  for (const auto& part : state.parts()->states) {
+    if (part == nullptr) continue;
+    any = true;
+    all = !part->has_outcome() && part->cancel(how) && all;
+  }
+  return any && all;
 }
 
 void Group::abandon(State& state) noexcept {
