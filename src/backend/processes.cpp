@@ -568,11 +568,14 @@ void ProcessLink::begin_sleep(channel::Bells& bells) noexcept {
 bool ProcessLink::begin_event(Deadline& next_look) noexcept {
   const Lock lock{mutex_};
   if (life_ == Life::ended) return false;
-  next_look = std::min(next_look, life_ == Life::down
-                                      ? next_start_
-                                      : overdue_.load(std::memory_order_relaxed));
+  next_look = std::min(next_look, life_ == Life::down ? next_start_ : next_overdue());
   parent_bell_.mark_event();
   return true;
+}
+
+pid_t ProcessLink::watched() noexcept {
+  const Lock lock{mutex_};
+  return life_ == Life::running ? pid() : 0;
 }
 
 void ProcessLink::wake_waiters() noexcept {
