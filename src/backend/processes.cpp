@@ -5,6 +5,7 @@
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/event.hpp>
 #include <apalis/detail/sys/oom.hpp>
 #include <apalis/error.hpp>
 
@@ -223,7 +224,10 @@ bool ProcessLink::take_back(State& state) noexcept {
   if (journal_ == nullptr || !journal_->take_back(state)) return false;
   inbox_.pending.remove(state);
   state.store_cancelled();
-  state.set_phase(State::Phase::settled);
+  // No reply will tell an event loop.
+  if (state.continuations != nullptr) sys::signal_event(region_.event_fd());
+  actor::finish(state);
+  wake_waiters();
   return true;
 }
 

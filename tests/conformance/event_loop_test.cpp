@@ -391,3 +391,36 @@ TEST_CASE("notify_fd() becomes readable when a worker is to be replaced", "[even
     REQUIRE(h.restarts() == 1);
   });
 }
+
+TEST_CASE("notify_fd() becomes readable when a call that was never sent is cancelled",
+          "[event_loop]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  if (!apalis::capabilities(backend).kills) return;
+  in_own_process([&] {
+    const int fd = notify_fd();
+    auto options = options_for(backend);
+    options.restart = {.max = 1, .backoff = 1h, .max_backoff = 1h};
+    Handler<Subject> h{options, std::in_place};
+    const pid_t worker = h.pid();
+    ::kill(worker, SIGKILL);
+    siginfo_t ended{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(worker), &ended, WEXITED | WNOWAIT) == 0);
+    REQUIRE(h.alive());  // the next one is due in an hour
+    auto call = h.call(&Subject::add, 1);
+    bool cancelled = false;
+    auto watches = [](Token<int>& token, bool& flag) -> Coroutine<> {
+      try {
+        co_await token;
+      } catch (const apalis::Cancelled&) {
+        flag = true;
+      }
+    };
+    auto dropped = apalis::start(watches(call, cancelled));
+    REQUIRE(comes_to_rest(fd));
+    REQUIRE(call.cancel());
+    REQUIRE(loop_until(fd, [&] { return cancelled; }));
+    REQUIRE_THROWS_AS(call.get(), apalis::Cancelled);
+    h.kill();
+  });
+}
