@@ -5,6 +5,7 @@
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/event.hpp>
 #include <apalis/detail/sys/oom.hpp>
 #include <apalis/error.hpp>
 
@@ -224,7 +225,10 @@ bool ProcessLink::take_back(State& state) noexcept {
   if (journal_ == nullptr || !journal_->take_back(state)) return false;
   inbox_.pending.remove(state);
   state.store_cancelled();
-  state.set_phase(State::Phase::settled);
+  // No reply will tell an event loop.
+  if (state.continuations != nullptr) sys::signal_event(region_.event_fd());
+  actor::finish(state);
+  wake_waiters();
   return true;
 }
 
@@ -569,11 +573,14 @@ void ProcessLink::begin_sleep(channel::Bells& bells) noexcept {
 bool ProcessLink::begin_event(Deadline& next_look) noexcept {
   const Lock lock{mutex_};
   if (life_ == Life::ended) return false;
-  next_look = std::min(next_look, life_ == Life::down
-                                      ? next_start_
-                                      : overdue_.load(std::memory_order_relaxed));
+  next_look = std::min(next_look, life_ == Life::down ? next_start_ : next_overdue());
   parent_bell_.mark_event();
   return true;
+}
+
+pid_t ProcessLink::watched() noexcept {
+  const Lock lock{mutex_};
+  return life_ == Life::running ? pid() : 0;
 }
 
 void ProcessLink::wake_waiters() noexcept {

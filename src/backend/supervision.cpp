@@ -116,6 +116,16 @@ void ProcessLink::look_at_clock() noexcept {
   bury(Cause::overdue, "its call ran longer than its timeout of " + in_words(limit));
 }
 
+/// When a call may first have run too long, as far as is known.
+Deadline ProcessLink::next_overdue() const noexcept {
+  const auto known = overdue_.load(std::memory_order_relaxed);
+  const State* front = inbox_.pending.front();
+  if (known != no_deadline || !timed_ || front == nullptr || front->entry == nullptr) return known;
+  // It had not begun when the clock was last looked at; it may have begun by now.
+  const auto limit = front->timeout.count() != 0 ? front->timeout : options().timeout;
+  return limit.count() > 0 ? actor::deadline_after(limit) : no_deadline;
+}
+
 // --- The end of a worker -------------------------------------------------------------------------
 
 void ProcessLink::bury(Cause cause, std::string reason) noexcept {

@@ -69,6 +69,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override { sleepers_.fetch_sub(1); }
   bool begin_event(Deadline& next_look) noexcept override;
+  pid_t watched() noexcept override;
   bool has_news() const noexcept override { return has_due() || inbox_.has_message(); }
 
   /// Where a nursery's worker says what it made last; see WorkerSource.
@@ -128,6 +129,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
   bool look_after_worker() noexcept;
   void keep_time() noexcept;
   void look_at_clock() noexcept;
+  [[nodiscard]] Deadline next_overdue() const noexcept;
   void bury(Cause cause, std::string reason) noexcept;
   void set_death(std::string reason, bool killed_by_us) noexcept;
   void take_last_replies() noexcept;

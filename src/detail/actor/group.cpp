@@ -290,10 +290,14 @@ bool WorkerGroup::wait(State& state, Deadline deadline) {
 
 bool WorkerGroup::cancel(State& state, Cancel how) {
   const Parts& parts = *state.parts();
+  bool any = false;
   bool all = true;
-  for (std::uint32_t i = 0; i < parts.size(); ++i)
-    if (parts[i] != nullptr) all = !parts[i]->has_outcome() && parts[i]->cancel(how) && all;
-  return all;
+  for (std::uint32_t i = 0; i < parts.size(); ++i) {
+    if (parts[i] == nullptr) continue;
+    any = true;
+    all = !parts[i]->has_outcome() && parts[i]->cancel(how) && all;
+  }
+  return any && all;
 }
 
 void WorkerGroup::abandon(State& state) noexcept {

@@ -108,6 +108,8 @@ class Source {
   /// becomes earlier where poll() has something to do by then. False if there is nothing to wait for.
   virtual bool begin_event(Deadline& /*next_look*/) noexcept { return false; }
   [[nodiscard]] virtual bool has_news() const noexcept = 0;
+  /// The process whose end poll() will have to learn of; 0 if there is none, or none any more.
+  [[nodiscard]] virtual pid_t watched() noexcept { return 0; }
 
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
 
