@@ -568,11 +568,22 @@ void ProcessLink::begin_sleep(channel::Bells& bells) noexcept {
 bool ProcessLink::begin_event(Deadline& next_look) noexcept {
   const Lock lock{mutex_};
   if (life_ == Life::ended) return false;
-  next_look = std::min(next_look, life_ == Life::down
-                                      ? next_start_
-                                      : overdue_.load(std::memory_order_relaxed));
+  next_look = std::min(next_look, life_ == Life::down ? next_start_ : next_look_at_clock());
   parent_bell_.mark_event();
   return true;
+}
+
+/// A worker begins calls without a word: what had not begun at the last look is overdue once its
+/// limit has passed from now on, at the earliest. The reply of the call in front leads to the next
+/// look anyway.
+Deadline ProcessLink::next_look_at_clock() const noexcept {
+  auto next = overdue_.load(std::memory_order_relaxed);
+  const State* front = inbox_.pending.front();
+  if (!timed_ || front == nullptr) return next;
+  const auto now = Clock::now();
+  for (const auto limit : {options().timeout, front->timeout})
+    if (limit.count() > 0 && now < no_deadline - limit) next = std::min(next, now + limit);
+  return next;
 }
 
 void ProcessLink::wake_waiters() noexcept {

@@ -126,6 +126,7 @@ class ProcessLink final : public Link {
   bool look_after_worker() noexcept;
   void keep_time() noexcept;
   void look_at_clock() noexcept;
+  [[nodiscard]] Deadline next_look_at_clock() const noexcept;
   void bury(Cause cause, std::string reason) noexcept;
   void set_death(std::string reason, bool killed_by_us) noexcept;
   void take_last_replies() noexcept;
