@@ -332,8 +332,8 @@ void replacing() {
   } catch (const apalis::WorkerDied& error) {
     std::cout << error.what() << '\n';
   }
-  std::cout << kept.get() << '\n';    // 101: from a new worker, with the object as it was
-  std::cout << h.restarts() << '\n';  // 1
+  std::cout << kept.get() << '\n';        // 101: from a new worker, with the object as it was
+  std::cout << h.restarts() << '\n';      // 1
 
   auto twice = h.call({.retries = 1}, &Solver::step, 1);  // may run again if its worker dies
   twice.wait();
@@ -346,9 +346,9 @@ void replacing() {
   }
 
   auto patient = h.call(&Solver::until_asked, 1'000'000);
-  patient.cancel();  // drops it, or asks it to stop
+  patient.cancel();                  // drops it, or asks it to stop
   auto stuck = h.call(&Solver::never_end);
-  stuck.cancel(apalis::force);  // drops it, or ends it with its worker
+  stuck.cancel(apalis::force);       // drops it, or ends it with its worker
   check(h.restarts() >= 2, "workers were replaced");
 }
 
