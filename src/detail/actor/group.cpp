@@ -212,10 +212,11 @@ void WorkerGroup::submit(std::span<const wire::Buffer* const> messages, Parts& p
     std::span<Link* const> links;
     std::span<const wire::Buffer* const> messages;
     ~Wake() {
-      for (const bool here : {false, true})
-        for (std::size_t i = 0; i < links.size(); ++i)
-          if (messages[i] != nullptr && links[i]->is_on_this_core() == here)
-            links[i]->wake_worker();
+      for (std::size_t i = 0; i < links.size(); ++i)
+        if (messages[i] != nullptr && !links[i]->is_on_this_core()) links[i]->wake_worker();
+      // All of them, for who is on which core changes meanwhile: one that is awake is not woken.
+      for (std::size_t i = 0; i < links.size(); ++i)
+        if (messages[i] != nullptr) links[i]->wake_worker();
     }
   };
   const Wake wake{links_, messages};  // what was published, if a later one throws
