@@ -45,9 +45,11 @@ void Group::submit(std::span<const wire::Buffer* const> messages, Parts& parts) 
     std::span<Link* const> links;
     std::span<const wire::Buffer* const> messages;
     ~Wake() {
-      for (const bool here : {false, true})
+      // The second time all of them: which core we are on, and they, changes in between, and a
+      // worker that neither time found where it looked would sleep on.
+      for (const bool all : {false, true})
         for (std::size_t i = 0; i < links.size(); ++i)
-          if (messages[i] != nullptr && links[i]->is_on_this_core() == here)
+          if (messages[i] != nullptr && (all || !links[i]->is_on_this_core()))
             links[i]->wake_worker();
     }
   };
