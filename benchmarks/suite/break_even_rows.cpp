@@ -67,30 +67,36 @@ std::vector<nanoseconds> lengths(Range range, const Effort& effort) {
                       : ladder(range.shortest, range.longest);
 }
 
+nanoseconds block_of_one_length(const Effort& effort) {
+  return std::min<nanoseconds>(effort.block, 10ms);
+}
+
 /// A mean over a block is one sample, so that a collapse in between counts. There are many lengths:
 /// fewer and shorter blocks for each.
 Effort of_one_length(const Effort& effort) {
   return {std::max(2, effort.rounds / 3), 0ns, 0ns, effort.quick};
 }
 
-int rounds_in(const Effort& effort, nanoseconds round) {
-  const nanoseconds block = std::min<nanoseconds>(effort.block, 10ms);
-  return static_cast<int>(std::max<nanoseconds::rep>(2, block / round));
-}
-
-/// Time of a round; the workers are awake and where the kernel wants them before it counts.
+/// Rounds, each `length` long at best, for a block; a look at the clock after every 50 us of them.
+/// The workers are awake and where the kernel wants them before it counts.
 template <class Round>
-Side in_rounds(const Round& round, int rounds) {
+Side in_rounds(const Round& round, nanoseconds length, const Effort& effort) {
+  const auto some = static_cast<int>(std::max<nanoseconds::rep>(1, nanoseconds(50us) / length));
+  const auto run_for = [&round, some](nanoseconds span) {
+    int rounds = 0;
+    for (const Ticks end = now() + ticks_in(span); now() < end; rounds += some) {
+      for (int done = 0; done < some; ++done) round();
+    }
+    return rounds;
+  };
+  const nanoseconds block = block_of_one_length(effort);
   return {.sample =
-              [&round, rounds] {
-                return timed(rounds, [&] {
-                  for (int done = 0; done < rounds; ++done) round();
-                });
+              [run_for, block] {
+                int rounds = 0;
+                const double all = timed(1, [&] { rounds = run_for(block); });
+                return all / rounds;
               },
-          .begin =
-              [&round] {
-                for (const Ticks end = now() + ticks_in(300us); now() < end;) round();
-              }};
+          .begin = [run_for] { run_for(300us); }};
 }
 
 template <class Team>
@@ -107,9 +113,8 @@ Measured break_even(Range range, const Effort& effort) {
       for (int done = 0; done < all; ++done) keep(run_kernel(steps));
     };
     const auto [serial, together, yield] =
-        interleave(of_one_length(effort), in_rounds(alone, rounds_in(effort, all * length)),
-                   in_rounds(round, rounds_in(effort, std::max<nanoseconds>(all * length, 1us))),
-                   yields.side());
+        interleave(of_one_length(effort), in_rounds(alone, all * length, effort),
+                   in_rounds(round, all * length, effort), yields.side());
     rungs.push_back({.length = serial.median / all, .gain = serial.median / together.median});
     round_trips.push_back(yield.median);
   }
@@ -125,13 +130,13 @@ Measured efficiency_90(Range range, const Effort& effort) {
   for (const nanoseconds length : lengths(range, effort)) {
     const std::uint64_t steps = steps_lasting(length);
     const auto round = team.round(steps);
-    const int rounds = rounds_in(effort, Team::tasks * length);
-    const int tasks = rounds * Team::tasks;
+    const auto tasks =
+        static_cast<int>(std::max<nanoseconds::rep>(1, block_of_one_length(effort) / length));
     const Side bare_processes{.sample = [&] {
       return timed(tasks, [&] { pair.run(static_cast<std::uint64_t>(tasks), steps); });
     }};
-    const auto [together, bare] =
-        interleave(of_one_length(effort), in_rounds(round, rounds), bare_processes);
+    const auto [together, bare] = interleave(
+        of_one_length(effort), in_rounds(round, Team::tasks * length, effort), bare_processes);
     rungs.push_back({.length = bare.median, .gain = Team::tasks * bare.median / together.median});
   }
   return {.value = reached_for_good(rungs, 0.9) / ns_in_us,
