@@ -55,6 +55,7 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
       occupancy_(region_.occupancy()),
       worker_(view_.control->parent_core, view_.control->child_core),
       source_(this->options(), region_, slice_.index(), std::move(order)) {
+  if (maker.of_many) contents_ = maker.contents();
   begin_control();
   (void)sys::oom_watch();  // once per process: what it will compare with, should a worker die
   if (options.restart.max > 0 || options.max_calls_per_worker > 0) {

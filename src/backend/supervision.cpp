@@ -191,6 +191,7 @@ std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) 
   actor::Death death{.worker = options().name,
                      .pid = pid(),
                      .status = child_.status(),
+                     .contents = contents_,
                      .call = {},
                      .reason = std::move(reason),
                      .killed_by_us = killed_by_us,

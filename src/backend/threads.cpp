@@ -68,6 +68,7 @@ ThreadLink::ThreadLink(const Options& options, Maker& maker, channel::Region& re
       parent_bell_(parent_asleep_, region.header().parent.epoch, sys::every_bit,
                    region.heavy_barriers(), region.event_fd()),
       occupancy_(region.occupancy()),
+      placement_(region.header(), region.cores(), callers_core_, claim_),
       residence_(maker.of_many),
       destroy_(maker.destroy),
       maker_(&maker) {
@@ -76,10 +77,6 @@ ThreadLink::ThreadLink(const Options& options, Maker& maker, channel::Region& re
 }
 
 ThreadLink::~ThreadLink() = default;
-
-bool ThreadLink::is_on_this_core() const noexcept {
-  return core_.load(std::memory_order_relaxed) == sys::current_core();
-}
 
 pid_t ThreadLink::pid() const noexcept { return ::getpid(); }
 
@@ -135,7 +132,7 @@ void ThreadLink::poll() {
 
 bool ThreadLink::drive(const Until& until, Deadline deadline) {
   if (until.state != nullptr && until.state->is_continued_here()) return true;
-  channel::Patience patience{occupancy_};
+  channel::Patience patience{occupancy_, !worker_.on_this_core()};
   for (;;) {
     if (has_due()) {
       poll();
@@ -274,6 +271,7 @@ void ThreadLink::live() {
   while (serve(next_item())) {
   }
   occupancy_.sleep();
+  placement_.leave();
 }
 
 void ThreadLink::make_object() {
@@ -312,12 +310,14 @@ ThreadLink::Item ThreadLink::next_item() {
 }
 
 void ThreadLink::wait_for_item() noexcept {
-  if (const int core = sys::current_core(); core_.load(std::memory_order_relaxed) != core)
-    core_.store(core, std::memory_order_relaxed);
-  channel::Patience patience{occupancy_};
+  const int core = sys::current_core();
+  const bool shared = caller_.is_on(core);
+  if (waits_++ % channel::waits_between_looks == 0) placement_.note(core, shared);
+  channel::Patience patience{occupancy_, !shared};
   while (queued_.load(std::memory_order_acquire) == 0) {
     if (patience.pass()) continue;
     occupancy_.sleep();
+    placement_.leave();
     const auto ticket = worker_bell_.announce();
     if (queued_.load(std::memory_order_acquire) == 0) worker_bell_.sleep(ticket, std::nullopt);
     occupancy_.wake();

@@ -195,6 +195,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
   std::chrono::milliseconds backoff_{0};               // before the next replacement
   int spawn_failures_ = 0;                             // in a row
   Counts counts_;
+  std::string contents_;                               // of the worker, if several objects
   std::vector<WorkerExit> exits_;  // not yet told to the hook
 };
 

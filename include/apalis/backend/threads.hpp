@@ -12,6 +12,7 @@
 #include <apalis/detail/actor/state.hpp>
 #include <apalis/detail/actor/thread_call.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
+#include <apalis/detail/channel/placement.hpp>
 #include <apalis/detail/channel/region.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
 #include <apalis/detail/sys/thread.hpp>
@@ -41,7 +42,7 @@ class ThreadLink final : public actor::LockedSource<Link> {
 
   void publish(const wire::Buffer& message, State& state) override;
   void wake_worker() noexcept override { worker_bell_.ring(); }
-  bool is_on_this_core() const noexcept override;
+  bool is_on_this_core() const noexcept override { return worker_.is_here(); }
   void post(const wire::Buffer& message) override;
   void poll() override;
   bool drive(const Until& until, Deadline deadline) override;
@@ -95,7 +96,13 @@ class ThreadLink final : public actor::LockedSource<Link> {
   channel::Doorbell worker_bell_;
   channel::Doorbell parent_bell_;
   channel::Occupancy occupancy_;
-  std::atomic<int> core_{-1};  // where the thread waited last
+  channel::CoreHint callers_core_{};
+  channel::CoreHint workers_core_{};
+  channel::Neighbour worker_{callers_core_, workers_core_};  // as a caller sees it
+  channel::Neighbour caller_{workers_core_, callers_core_};  // as the worker does
+  std::atomic<std::uint32_t> claim_{0};
+  channel::Placement placement_;
+  std::uint32_t waits_ = 0;
 
   std::deque<Item> queue_;
   std::atomic<std::size_t> queued_{0};  // its size, for those without the lock

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kept_capacity = std::size_t{1} << 20;  // of buffers, between messages
 constexpr int most_breaths = 8;
-constexpr std::uint32_t waits_between_looks = 16;  // at who else is on this core
 constexpr int burst = 4;            // requests found without waiting between them
 constexpr int exit_no_memory = 71;  // EX_OSERR: not even a short reply could be sent
 
@@ -256,7 +255,7 @@ void Worker::wait_for_request() {
   run_ = 0;
   const int core = sys::current_core();
   const bool shared = parent_.is_on(core);
-  if (waits_++ % waits_between_looks == 0) placement_.note(core, shared);
+  if (waits_++ % channel::waits_between_looks == 0) placement_.note(core, shared);
   if (!shared) [[likely]]
     occupancy_.breathe(breaths_);
   channel::Patience patience{occupancy_, !shared && receiver_.position() > 1};

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -30,6 +31,8 @@ class GroupMaker : public Maker {
     worker = which;
     workers_ = of;
   }
+
+  [[nodiscard]] std::string contents() const final;
 
  protected:
   GroupMaker(void (*d)(void*) noexcept, std::size_t objects) noexcept

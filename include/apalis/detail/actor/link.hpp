@@ -35,6 +35,9 @@ class Maker {
   /// The same as bytes; false if something in it can't be sent. Throws what encoding throws.
   [[nodiscard]] virtual bool write(Recipe& /*recipe*/) const { return false; }
 
+  /// What was lost if its worker dies, of several objects: "objects 0, 2, 4 and 47 more".
+  [[nodiscard]] virtual std::string contents() const { return {}; }
+
   /// Ends the object's life. A destructor that throws ends the process, as everywhere.
   void (*destroy)(void* object) noexcept;
 

@@ -10,9 +10,13 @@
 #include <apalis/detail/channel/layout.hpp>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <span>
 
 namespace apalis::detail::channel {
+
+/// A look at every wait would be a good part of a short call.
+inline constexpr std::uint32_t waits_between_looks = 16;
 
 /// **Owns** one claim in the region's header, while its worker is awake.
 /// **Threads:** the worker's. **Fork:** begun in the child.
