@@ -103,10 +103,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// Goes on inside apalis::poll().
   static apalis::Coroutine<> reply(std::shared_ptr<Connection> self, std::string line) {
-    const std::size_t space = std::min(line.find(' '), line.size() - 1);
-    const std::string number = line.substr(0, space);
-    const std::string text = co_await self->pool_.answer(line.substr(space + 1));
-    self->output_ += number + ' ' + text + '\n';
+    const Request request = parsed(line);
+    const std::string text = co_await self->pool_.answer(request.what);
+    self->output_ += request.number + ' ' + text + '\n';
     --self->unanswered_;
     self->write();
   }

@@ -46,6 +46,15 @@ struct Calculator {
   }
 };
 
+struct Request {
+  std::string number, what;
+};
+
+inline Request parsed(const std::string& line) {
+  const std::size_t space = std::min(line.find(' '), line.size());
+  return {line.substr(0, space), line.substr(std::min(space + 1, line.size()))};
+}
+
 /// A Calculator in each worker; a request goes to the one with the least to do.
 class Pool {
  public:
