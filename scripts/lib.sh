@@ -42,7 +42,7 @@ missing_() {
   compiler=$(compiler_)
   prefix=${CMAKE_PREFIX_PATH:-}
   for prefix in ${prefix//[:;]/ } "${Boost_ROOT:-}" "${cereal_ROOT:-}" "${fmt_ROOT:-}" \
-    "${Catch2_ROOT:-}"; do
+    "${Catch2_ROOT:-}" "${PNG_ROOT:-}"; do
     [ -n "$prefix" ] && places+=("-I$prefix/include")
   done
   for name in "$@"; do
@@ -65,6 +65,8 @@ missing_() {
       catch2) header='<catch2/catch_all.hpp>|<catch2/catch.hpp>' ;;
       cli11) header='<CLI/CLI.hpp>' ;;
       json) header='<nlohmann/json.hpp>' ;;
+      png) header='<png.h>' ;;
+      asio) header='<asio.hpp>' ;;
       *) die "no dependency is called $name" ;;
     esac
     if [ -n "$header" ]; then
@@ -118,6 +120,8 @@ debian_packages_() {
       fmt) echo libfmt-dev ;;
       cli11) echo libcli11-dev ;;
       json) echo nlohmann-json3-dev ;;
+      png) echo libpng-dev ;;
+      asio) echo libasio-dev ;;
       clang) echo clang-16 ;;
       fuzzer) echo clang-16 libclang-rt-16-dev ;;
       clang-tidy) echo clang-tidy-16 ;;
@@ -131,15 +135,17 @@ packages_elsewhere_() {
 The packages, by distribution:
   Debian 12, Ubuntu 24.04 and later
                        g++ cmake ninja-build pkg-config libcereal-dev libboost-dev libfmt-dev
-                       catch2 spin libcli11-dev nlohmann-json3-dev
+                       catch2 spin libpng-dev libasio-dev libcli11-dev nlohmann-json3-dev
   Fedora               gcc-c++ cmake ninja-build pkgconf-pkg-config cereal-devel boost-devel
-                       fmt-devel catch-devel cli11-devel json-devel
-  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 cli11 nlohmann-json
+                       fmt-devel catch-devel libpng-devel asio-devel cli11-devel json-devel
+  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 libpng asio cli11 nlohmann-json
   openSUSE             gcc-c++ cmake ninja pkgconf-pkg-config cereal-devel libboost_headers-devel
-                       fmt-devel Catch2-devel cli11-devel nlohmann_json-devel
+                       fmt-devel Catch2-devel libpng16-devel asio-devel cli11-devel
+                       nlohmann_json-devel
   Alpine               bash g++ linux-headers cmake samurai pkgconf cereal boost-dev fmt-dev catch2-3
-                       cli11 nlohmann-json
-The last two of each list are for ./scripts/bench only. Only Debian and Ubuntu are known to have spin
+                       libpng-dev asio-dev cli11 nlohmann-json
+The last two of each list are for ./scripts/bench only, the two before them (libpng, Asio) for two
+examples, which are left out without. Only Debian and Ubuntu are known to have spin
 (elsewhere: https://spinroot.com); without it the tests leave out the checking of the models. Only Debian 12 is tried regularly. Where a
 dependency lies elsewhere, say so by CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
 EOT
