@@ -165,7 +165,7 @@ class Server {
   Fd listener_{::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"};
 };
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const bool tests = argc < 2;
   // Processes first: a child made later would have the sockets, too.
   Pool pool{static_cast<std::size_t>(std::max(2, apalis::cpu_count()))};
@@ -182,4 +182,7 @@ int main(int argc, char** argv) {
   while (!wrong.ready()) loop.run_once();
   std::printf("%u workers were replaced, %d replies were wrong\n", pool.replaced(), wrong.get());
   return wrong.get() == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

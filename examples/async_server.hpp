@@ -68,7 +68,8 @@ class Pool {
   /// What to say to this request; throws nothing.
   apalis::Coroutine<std::string> answer(std::string request) {
     const auto least = std::min_element(busy_.begin(), busy_.end());
-    if (*least >= most_busy) co_return "error: too many requests";  // call() would wait for room
+    if (request.size() > longest) co_return "error: too long";
+    if (*least >= most_busy) co_return "error: too many requests";
     const auto i = static_cast<std::size_t>(least - busy_.begin());
     ++busy_[i];
     std::string reply;
@@ -84,6 +85,8 @@ class Pool {
   unsigned replaced() const { return calculators_.restarts(); }
 
  private:
+  // call() never waits for room: a worker's buffer has 256 KiB.
+  static constexpr std::size_t longest = 100;
   static constexpr int most_busy = 1000;
 
   apalis::GroupHandler<Calculator> calculators_;

@@ -103,7 +103,7 @@ class Server {
   Pool& pool_;
 };
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const bool tests = argc < 2;
   // Processes first: a child made later would have the sockets, too.
   Pool pool{static_cast<std::size_t>(std::max(2, apalis::cpu_count()))};
@@ -120,4 +120,7 @@ int main(int argc, char** argv) {
   while (!wrong.ready()) context.run_one();
   std::printf("%u workers were replaced, %d replies were wrong\n", pool.replaced(), wrong.get());
   return wrong.get() == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

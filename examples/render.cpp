@@ -304,7 +304,7 @@ Picture render(Size size, const apalis::GroupOptions& options) {
   return picture;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const bool check = std::erase(arguments, "--check") > 0;
   Size size{1280, 720};
@@ -330,4 +330,7 @@ int main(int argc, char** argv) {
   std::printf("%s, %s\n", same ? "the same picture" : "ANOTHER PICTURE",
               kept ? "and the file has it" : "and the file HAS NOT");
   return same && kept ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }
