@@ -58,13 +58,14 @@ missing_() {
           command -v clang++-16 >/dev/null || echo "$name"
         ;;
       clang-tidy) command -v clang-tidy-16 >/dev/null || echo "$name" ;;
-      cmake | gcovr | spin) command -v "$name" >/dev/null || echo "$name" ;;
+      cmake | gcovr | gnuplot | spin) command -v "$name" >/dev/null || echo "$name" ;;
       cereal) header='<cereal/cereal.hpp>' ;;
       boost) header='<boost/interprocess/mapped_region.hpp>' ;;
       fmt) header='<fmt/format.h>' ;;
       catch2) header='<catch2/catch_all.hpp>|<catch2/catch.hpp>' ;;
       cli11) header='<CLI/CLI.hpp>' ;;
       json) header='<nlohmann/json.hpp>' ;;
+      tbb) header='<tbb/parallel_for.h>' ;;
       png) header='<png.h>' ;;
       asio) header='<asio.hpp>' ;;
       *) die "no dependency is called $name" ;;
@@ -120,6 +121,8 @@ debian_packages_() {
       fmt) echo libfmt-dev ;;
       cli11) echo libcli11-dev ;;
       json) echo nlohmann-json3-dev ;;
+      tbb) echo libtbb-dev ;;
+      gnuplot) echo gnuplot-nox ;;
       png) echo libpng-dev ;;
       asio) echo libasio-dev ;;
       clang) echo clang-16 ;;
@@ -136,18 +139,22 @@ The packages, by distribution:
   Debian 12, Ubuntu 24.04 and later
                        g++ cmake ninja-build pkg-config libcereal-dev libboost-dev libfmt-dev
                        catch2 spin libpng-dev libasio-dev libcli11-dev nlohmann-json3-dev
+                       libtbb-dev gnuplot-nox
   Fedora               gcc-c++ cmake ninja-build pkgconf-pkg-config cereal-devel boost-devel
                        fmt-devel catch-devel libpng-devel asio-devel cli11-devel json-devel
-  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 libpng asio cli11 nlohmann-json
+                       tbb-devel gnuplot
+  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 libpng asio cli11
+                       nlohmann-json onetbb gnuplot
   openSUSE             gcc-c++ cmake ninja pkgconf-pkg-config cereal-devel libboost_headers-devel
                        fmt-devel Catch2-devel libpng16-devel asio-devel cli11-devel
-                       nlohmann_json-devel
+                       nlohmann_json-devel tbb-devel gnuplot
   Alpine               bash g++ linux-headers cmake samurai pkgconf cereal boost-dev fmt-dev catch2-3
-                       libpng-dev asio-dev cli11 nlohmann-json
-The last two of each list are for ./scripts/bench only, the two before them (libpng, Asio) for two
-examples, which are left out without. Only Debian and Ubuntu are known to have spin
-(elsewhere: https://spinroot.com); without it the tests leave out the checking of the models. Only Debian 12 is tried regularly. Where a
-dependency lies elsewhere, say so by CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
+                       libpng-dev asio-dev cli11 nlohmann-json onetbb-dev gnuplot
+The last four of each list are for ./scripts/bench only, the last two of these for its --plot; the two
+before them (libpng, Asio) are for two examples, which are left out without. Only Debian and Ubuntu
+are known to have spin (elsewhere: https://spinroot.com); without it the tests leave out the checking
+of the models. Only Debian 12 is tried regularly. Where a dependency lies elsewhere, say so by
+CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
 EOT
 }
 

@@ -64,7 +64,7 @@ std::vector<Row> chosen_rows(const std::string& filter) {
 
 void list(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
-    fmt::print("{:<26}{}; beside it: {}\n", row.name, row.what, row.reference);
+    fmt::print("{:<28}{}; beside it: {}\n", row.name, row.what, row.reference);
   }
 }
 

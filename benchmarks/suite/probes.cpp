@@ -17,8 +17,10 @@
 #include <vector>
 
 #include "bare_fork.hpp"
+#include "group_probes.hpp"
 #include "instructions.hpp"
 #include "probe.hpp"
+#include "pss.hpp"
 #include "raw_calls.hpp"
 #include "subjects.hpp"
 
@@ -37,18 +39,8 @@ std::vector<EchoHandler> served_handlers(int count) {
   return handlers;
 }
 
-double pss_in_kb(pid_t process) {
-  const std::string path = "/proc/" + std::to_string(process) + "/smaps_rollup";
-  const std::string rollup = read_file(path);
-  const auto line = rollup.find("\nPss:");
-  if (line == std::string::npos) throw std::runtime_error("no Pss in " + path);
-  return std::stod(rollup.substr(line + 5));
-}
-
 double mean_pss_in_kb(const std::vector<pid_t>& processes) {
-  const auto add = [](double sum, pid_t process) { return sum + pss_in_kb(process); };
-  return std::accumulate(processes.begin(), processes.end(), 0.0, add) /
-         static_cast<double>(processes.size());
+  return pss_in_kb(processes) / static_cast<double>(processes.size());
 }
 
 double pss_of_handlers(int count) {
@@ -99,6 +91,8 @@ double run_probe(const std::string& name, int count) {
   const std::map<std::string, std::function<double(int)>> probes = {
       {"pss", pss_of_handlers},
       {"pss_bare", pss_of_bare_children},
+      {"pss_made_group", pss_of_made_group},
+      {"pss_carried_group", pss_of_carried_group},
       {"call_instructions", count_single_calls},
       {"pipelined_instructions", count_pipelined_calls},
       {"idle", [](int n) { return idle_cpu(n, 2s); }},

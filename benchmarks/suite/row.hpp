@@ -77,9 +77,12 @@ enum class Verdict { none, aim, must, missed, meaningless };
 [[nodiscard]] Verdict judge(const Row& row, const RowResult& result);
 
 /// The rows by subject, each group in a file of its own; all_rows() has them in order.
+std::vector<Row> await_rows();
+std::vector<Row> break_even_rows();
 std::vector<Row> call_rows();
 std::vector<Row> creation_rows();
 std::vector<Row> footprint_rows();
+std::vector<Row> group_rows();
 std::vector<Row> speedup_rows();
 std::vector<Row> supervision_rows();
 std::vector<Row> throughput_rows();

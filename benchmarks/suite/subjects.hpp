@@ -3,6 +3,7 @@
 
 // The objects that the suite's handlers own.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,5 +23,20 @@ struct Echo {
 struct Worker {
   std::uint64_t work(std::uint64_t steps) { return run_kernel(steps); }
 };
+
+/// One of very many.
+struct Small {
+  std::uint64_t index;
+  double value;
+  double add(double x) { return value += x; }
+};
+inline Small make_small(std::size_t index) {
+  return {.index = index, .value = static_cast<double>(index)};
+}
+inline std::vector<Small> make_smalls(std::size_t count) {
+  std::vector<Small> smalls(count);
+  for (std::size_t i = 0; i < count; ++i) smalls[i] = make_small(i);
+  return smalls;
+}
 
 }  // namespace apalis::bench

@@ -12,9 +12,10 @@
 namespace apalis::bench {
 namespace {
 
-constexpr const char* line = "{:<26}{:>11}{:>11}{:>8}  {:<28}{:>7}{:>7}  {}\n";
+constexpr const char* line = "{:<28}{:>11}{:>11}{:>8}  {:<28}{:>7}{:>7}  {}\n";
 
 std::string with_unit(double number, std::string_view unit) {
+  if (!std::isfinite(number)) return "none";
   if (unit == "ns" && number >= 1e7) return fmt::format("{:.1f} ms", number / 1e6);
   if (unit == "ns" && number >= 1e4) return fmt::format("{:.1f} us", number / 1e3);
   if (unit == "ns" || unit == "kB") return fmt::format("{:.1f} {}", number, unit);
@@ -32,6 +33,12 @@ std::string plain(std::optional<double> bound) {
 std::string ratio(const Measured& measured) {
   const double ratio = measured.ratio();
   return std::isfinite(ratio) ? fmt::format("{:.3g}", ratio) : "";
+}
+
+/// What stands beside it; some references are part of the value's definition and have no figure.
+std::string reference(const Row& row, const Measured& measured) {
+  if (!std::isfinite(measured.reference_value)) return row.reference;
+  return fmt::format("{} {}", row.reference, with_unit(measured.reference_value, row.unit));
 }
 
 /// Numbers that JSON has; it knows neither absent ones nor NaN.
@@ -81,8 +88,7 @@ void Table::print(const Row& row, const RowResult& result) {
   const Verdict judged = verdict(row, result, quick_);
   count(judged, result);
   fmt::print(fmt::runtime(line), row.name, with_unit(measured.value, row.unit),
-             with_unit(measured.p99, row.unit), ratio(measured),
-             fmt::format("{} {}", row.reference, with_unit(measured.reference_value, row.unit)),
+             with_unit(measured.p99, row.unit), ratio(measured), reference(row, measured),
              plain(row.target.must), plain(row.target.aim),
              fmt::format("{}{}{}", name_of(judged), result.busy() ? " (busy)" : "",
                          result.cores_shared() ? " (shared)" : ""));
