@@ -103,10 +103,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// Goes on inside apalis::poll().
   static apalis::Coroutine<> reply(std::shared_ptr<Connection> self, std::string line) {
-    const std::size_t space = std::min(line.find(' '), line.size() - 1);
-    const std::string number = line.substr(0, space);
-    const std::string text = co_await self->pool_.answer(line.substr(space + 1));
-    self->output_ += number + ' ' + text + '\n';
+    const Request request = parsed(line);
+    const std::string text = co_await self->pool_.answer(request.what);
+    self->output_ += request.number + ' ' + text + '\n';
     --self->unanswered_;
     self->write();
   }
@@ -166,7 +165,7 @@ class Server {
   Fd listener_{::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"};
 };
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const bool tests = argc < 2;
   // Processes first: a child made later would have the sockets, too.
   Pool pool{static_cast<std::size_t>(std::max(2, apalis::cpu_count()))};
@@ -183,4 +182,7 @@ int main(int argc, char** argv) {
   while (!wrong.ready()) loop.run_once();
   std::printf("%u workers were replaced, %d replies were wrong\n", pool.replaced(), wrong.get());
   return wrong.get() == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

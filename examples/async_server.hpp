@@ -46,6 +46,15 @@ struct Calculator {
   }
 };
 
+struct Request {
+  std::string number, what;
+};
+
+inline Request parsed(const std::string& line) {
+  const std::size_t space = std::min(line.find(' '), line.size());
+  return {line.substr(0, space), line.substr(std::min(space + 1, line.size()))};
+}
+
 /// A Calculator in each worker; a request goes to the one with the least to do.
 class Pool {
  public:
@@ -59,7 +68,8 @@ class Pool {
   /// What to say to this request; throws nothing.
   apalis::Coroutine<std::string> answer(std::string request) {
     const auto least = std::min_element(busy_.begin(), busy_.end());
-    if (*least >= most_busy) co_return "error: too many requests";  // call() would wait for room
+    if (request.size() > longest) co_return "error: too long";
+    if (*least >= most_busy) co_return "error: too many requests";
     const auto i = static_cast<std::size_t>(least - busy_.begin());
     ++busy_[i];
     std::string reply;
@@ -75,6 +85,8 @@ class Pool {
   unsigned replaced() const { return calculators_.restarts(); }
 
  private:
+  // call() never waits for room: a worker's buffer has 256 KiB.
+  static constexpr std::size_t longest = 100;
   static constexpr int most_busy = 1000;
 
   apalis::GroupHandler<Calculator> calculators_;

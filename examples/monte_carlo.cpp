@@ -4,7 +4,7 @@
 // numbers come from 64 streams, each an object with a seed of its own, so that the results are the
 // same to the last bit whatever the number of workers.
 //
-//   monte_carlo [CENTS]        simulates until the widest interval is that narrow; 4 by default
+//   monte_carlo [CENTS]        simulates until the European's interval is that narrow; 10 by default
 
 #include <algorithm>
 #include <apalis/apalis.hpp>
@@ -161,7 +161,7 @@ Result simulate(const Market& market, const Contract& contract, double half_widt
 }
 
 int main(int argc, char** argv) {
-  const double cents = argc > 1 ? std::atof(argv[1]) : 4;
+  const double cents = argc > 1 ? std::atof(argv[1]) : 10;
   if (!(cents > 0)) {
     std::fprintf(stderr, "usage: %s [CENTS]\n", argv[0]);
     return 2;

@@ -71,7 +71,7 @@ class Scene {
       const double angle = i * std::numbers::pi * (3 - std::sqrt(5.0));
       const double far = 0.68 * std::sqrt(i), radius = 0.1 + 0.004 * i;
       const auto shade = [i](double shift) {
-        return 0.55 + 0.4 * std::cos(2 * std::numbers::pi * (i / 60.0 + shift));
+        return 0.46 + 0.44 * std::cos(2 * std::numbers::pi * (i / 60.0 + shift));
       };
       spheres_.push_back({{far * std::cos(angle), radius, far * std::sin(angle)},
                           radius,
@@ -88,20 +88,20 @@ class Scene {
     const double lit = std::max(0.0, dot(hit.normal, sun));
     Hit shade{};
     const bool in_shadow = lit > 0 && find(place, sun, shade);
-    const Vec light = Vec{0.22, 0.27, 0.36} + (in_shadow ? 0 : lit) * Vec{1.05, 0.97, 0.82};
+    const Vec light = Vec{0.16, 0.2, 0.28} + (in_shadow ? 0 : lit) * Vec{1.05, 0.97, 0.82};
     Vec result = hit.colour * light;
     const double facing = 1 + dot(direction, hit.normal);
     const double mirror = hit.mirror + (1 - hit.mirror) * 0.6 * std::pow(std::max(0.0, facing), 5);
     if (depth > 0 && mirror > 0.01)
       result = mix(result, colour(place, mirrored(direction, hit.normal), sun, depth - 1), mirror);
-    const double haze = 1 - std::exp(-std::pow(hit.distance / 30, 2));
+    const double haze = 1 - std::exp(-std::pow(hit.distance / 34, 2));
     return mix(result, sky(direction, sun), haze);
   }
 
  private:
   static Vec sky(Vec direction, Vec sun) {
     const double height = std::clamp(direction.y, 0.0, 1.0);
-    const Vec air = mix({0.93, 0.87, 0.8}, {0.25, 0.45, 0.8}, std::pow(height, 0.6));
+    const Vec air = mix({0.85, 0.78, 0.68}, {0.1, 0.27, 0.62}, std::pow(height, 0.5));
     const double glow = std::pow(std::max(0.0, dot(direction, sun)), 300);
     return air + glow * Vec{1.5, 1.3, 0.9};
   }
@@ -125,7 +125,7 @@ class Scene {
       const Vec place = from + distance * direction;
       const bool dark =
           (std::lround(std::floor(place.x)) + std::lround(std::floor(place.z))) % 2 != 0;
-      hit = {distance, {0, 1, 0}, dark ? Vec{0.3, 0.32, 0.36} : Vec{0.75, 0.74, 0.7}, 0.08};
+      hit = {distance, {0, 1, 0}, dark ? Vec{0.1, 0.12, 0.17} : Vec{0.72, 0.7, 0.64}, 0.08};
       return true;
     }
     if (found == nullptr) return false;
@@ -285,6 +285,7 @@ class Progress {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// The serial backend has done it all before the first tile comes in: there is no progress to show.
 Picture render(Size size, const apalis::GroupOptions& options) {
   // No tile has a scene of its own: the fork brings this one to each worker.
   const auto scene = std::make_shared<const Scene>();
@@ -298,12 +299,12 @@ Picture render(Size size, const apalis::GroupOptions& options) {
   Picture picture{size};
   for (auto& block : apalis::as_completed(blocks)) {
     picture.paste(block.get());
-    progress.one_more();
+    if (options.backend != apalis::Backend::serial) progress.one_more();
   }
   return picture;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const bool check = std::erase(arguments, "--check") > 0;
   Size size{1280, 720};
@@ -329,4 +330,7 @@ int main(int argc, char** argv) {
   std::printf("%s, %s\n", same ? "the same picture" : "ANOTHER PICTURE",
               kept ? "and the file has it" : "and the file HAS NOT");
   return same && kept ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }
