@@ -27,7 +27,7 @@ using PartState = ReplyState<void>;
 class Parts {
  public:
   struct Done final : Continuation {
-    explicit Done(Parts& p) noexcept : parts(p) {}
+    explicit Done(Parts& p) noexcept : Continuation(false), parts(p) {}
     void run(State& /*state*/) noexcept override { parts.count_down(); }
     Parts& parts;
   };
