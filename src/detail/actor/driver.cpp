@@ -96,6 +96,12 @@ void Driver::end_sleep() noexcept {
   source->release();
 }
 
+bool Driver::has_news() const noexcept {
+  if (has_due()) return true;
+  const Lock lock{mutex_};
+  return current_ != nullptr && current_->has_news();
+}
+
 void Driver::wake_waiters() noexcept {
   version_.fetch_add(1, std::memory_order_release);  // partner: Until::reached()
   moved_on_.notify_all();

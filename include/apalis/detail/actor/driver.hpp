@@ -29,6 +29,7 @@ class Driver final : public Source {
   bool cancel(State& /*state*/, Cancel /*how*/) override { return false; }
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override;
+  [[nodiscard]] bool has_news() const noexcept override;
   [[nodiscard]] pid_t pid() const noexcept override;
 
  private:
