@@ -2,6 +2,7 @@
 // Tokens in the order in which their calls end: as_completed.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <deque>
@@ -9,6 +10,8 @@
 #include <set>
 #include <span>
 #include <stdexcept>
+#include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -228,4 +231,35 @@ TEST_CASE("twenty thousand tokens are completed, each once", "[as_completed]") {
   std::vector<int> seen(many);
   for (auto& token : as_completed(tokens)) ++seen[static_cast<std::size_t>(token.get())];
   CHECK(std::ranges::count(seen, 1) == std::ptrdiff_t{many});
+}
+
+TEST_CASE("as_completed bears that other threads drive its handlers", "[as_completed]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Subject>(backend);
+  auto g = cells(backend, 2, 4);
+  std::atomic<bool> over{false};
+  std::size_t count = 0;
+  {
+    std::vector<std::jthread> others;
+    for (int i = 0; i < 2; ++i)
+      others.emplace_back([&] {
+        while (!over.load()) {
+          apalis::poll();
+          h.call(&Subject::tell).get();
+        }
+      });
+    for (int round = 0; round < 50; ++round) {
+      std::vector<Token<int>> tokens;
+      for (int i = 0; i < 20; ++i) {
+        tokens.push_back(h.call(&Subject::tell));
+        tokens.push_back(g[3].call(&Cell::tell).then([](int x) { return x; }));
+        tokens.push_back(
+            g.start_map(&Cell::tell).then([](const std::vector<int>& xs) { return xs[1]; }));
+      }
+      for (auto& token : as_completed(tokens)) count += token.ready() ? 1U : 0U;
+    }
+    over.store(true);
+  }
+  CHECK(count == 3000);
 }

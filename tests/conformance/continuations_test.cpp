@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // What comes after a call: then().
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -486,6 +488,79 @@ TEST_CASE("a batch is continued once its last worker has answered", "[continuati
   CHECK(after.get() == std::vector{1, 2});
   CHECK(all.get() == std::vector{1, 2});
   CHECK(blocks.get() == 1);
+}
+
+TEST_CASE("a continued batch may be cancelled, dropped and continued again",
+          "[continuations][group]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  if (!runs_beside(backend)) return;
+  Gate entered, leave;
+  apalis::GroupHandler<Waiter> g{group_options(backend, 2), std::in_place, 2, [&](std::size_t) {
+                                   return Waiter{&entered, &leave};
+                                 }};
+  auto first = g[0].call(&Waiter::wait);
+  auto second = g[1].call(&Waiter::wait);
+  entered.pass();
+  entered.pass();
+  int runs = 0;
+  Token<int> after_cancelled, after_dropped, after_again;
+  auto cancelled = g.start_map(&Waiter::count);
+  after_cancelled = cancelled.then([&](const std::vector<int>&) { return ++runs; });
+  CHECK(cancelled.cancel());
+  {
+    auto dropped = g.start_map(&Waiter::count);
+    after_dropped = dropped.then([](const std::vector<int>& xs) { return xs[0]; });
+    after_again = dropped.then([](const std::vector<int>& xs) { return xs[1]; });
+  }
+  leave.open();
+  leave.open();
+  CHECK_THROWS_AS(after_cancelled.get(), Cancelled);
+  CHECK_THROWS_AS(cancelled.get(), Cancelled);
+  CHECK(after_dropped.get() == 2);
+  CHECK(after_again.get() == 2);
+  CHECK(runs == 0);
+}
+
+TEST_CASE("continuations may run while other threads use the handler", "[continuations][group]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto g = cells(backend, 2, 4);
+  std::atomic<int> runs{0};
+  constexpr int rounds = 100;
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t t = 0; t < 3; ++t)
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < rounds; ++i) {
+          {
+            auto dropped = g[t].call(&Cell::tell).then([&](int) { runs.fetch_add(1); });
+          }
+          auto all = g.start_map(&Cell::tell);
+          auto kept = all.then([&](const std::vector<int>& xs) { return runs.fetch_add(xs[1]); });
+          {
+            auto again = all.then([&](const std::vector<int>&) { runs.fetch_add(1); });
+          }
+          (void)all.get();
+          kept.wait();
+          g.start_map(&Cell::tell).then([&](std::vector<int> xs) { runs.fetch_add(xs[1]); }).get();
+        }
+      });
+  }
+  g.drain();
+  CHECK(runs.load() == 3 * 4 * rounds);
+}
+
+TEST_CASE("a continuation may wait for a coroutine", "[continuations][coroutines]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Subject>(backend);
+  const auto adds = [](apalis::Handler<Subject>& k) -> apalis::Coroutine<int> {
+    const int once = co_await k.call(&Subject::add, 10);
+    co_return once + co_await k.call(&Subject::add, 10);
+  };
+  auto t = h.call(&Subject::add, 1).then([&](int x) { return x + apalis::sync_wait(adds(h)); });
+  CHECK(t.get() == 1 + 11 + 21);
 }
 
 TEST_CASE("a group's drain and its end run what is due", "[continuations][group]") {

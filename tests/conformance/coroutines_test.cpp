@@ -393,7 +393,7 @@ TEST_CASE("a coroutine may await what is not of this library", "[coroutines]") {
     void await_resume() const noexcept {}
   };
   auto h = on<Subject>(backend);
-  Event event;
+  Event event, other;
   const auto waits = [](Handler<Subject>& x, Event& e) -> Coroutine<int> {
     co_await e;
     co_return co_await x.call(&Subject::add, 5);
@@ -401,8 +401,15 @@ TEST_CASE("a coroutine may await what is not of this library", "[coroutines]") {
   auto token = start(waits(h, event));
   CHECK_FALSE(token.ready());
   CHECK_FALSE(token.wait_for(1ms));
+  std::vector<Token<int>> two;
+  two.push_back(std::move(token));
+  two.push_back(start(waits(h, other)));
+  CHECK(apalis::wait(two, {.count = 1, .timeout = 5ms}).ready.empty());
+  other.waiting.resume();
+  CHECK(two[1].get() == 5);
+  token = std::move(two[0]);
   const std::jthread resumes{[&] { event.waiting.resume(); }};
-  CHECK(token.get() == 5);
+  CHECK(token.get() == 10);
 }
 
 TEST_CASE("a batch of coroutines can be taken as they end", "[coroutines]") {

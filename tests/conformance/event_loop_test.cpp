@@ -120,6 +120,17 @@ TEST_CASE("poll() runs what is due and says how much that was", "[event_loop]") 
   CHECK(apalis::poll() == 0);
 }
 
+TEST_CASE("poll() counts what a whole batch is continued by once", "[event_loop][group]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto g = cells(backend, 3, 6);
+  int runs = 0;
+  auto dropped = g.start_map(&Cell::tell).then([&](const std::vector<int>&) { ++runs; });
+  auto counted = static_cast<std::size_t>(runs);  // at once, where the results are
+  while (runs == 0) counted += apalis::poll();
+  CHECK(counted == 1);
+}
+
 TEST_CASE("poll() waits for nothing", "[event_loop]") {
   const auto backend = each_backend();
   CAPTURE(backend);

@@ -14,7 +14,7 @@ namespace apalis::detail::actor {
 /// Lives until the Arrivals are gone and the last ticket has come back.
 struct Arrivals::Core {
   struct Ticket final : Continuation {
-    Ticket(Core& c, std::size_t i) noexcept : core(c), index(i) {}
+    Ticket(Core& c, std::size_t i) noexcept : Continuation(false), core(c), index(i) {}
     void run(State& /*state*/) noexcept override { core.come(index); }
     Core& core;
     std::size_t index;
@@ -24,7 +24,7 @@ struct Arrivals::Core {
     order.reserve(states.size());
     for (std::size_t i = 0; i < states.size(); ++i) {
       if (states[i] == nullptr || states[i]->has_outcome()) {
-        order.push_back(i);
+        note(i);
         continue;
       }
       auto& ticket = tickets.emplace_back(*this, i);
@@ -33,18 +33,20 @@ struct Arrivals::Core {
         sources.push_back(states[i]->source());
       } else {
         holders.fetch_sub(1, std::memory_order_relaxed);
-        order.push_back(i);
+        note(i);
       }
     }
     std::ranges::sort(sources);
     sources.erase(std::unique(sources.begin(), sources.end()), sources.end());
   }
 
+  /// Another thread may be inside a source: tickets come back while others are handed out.
+  void note(std::size_t index) noexcept {
+    const std::lock_guard lock{mutex};
+    order.push_back(index);  // reserved
+  }
   void come(std::size_t index) noexcept {
-    {
-      const std::lock_guard lock{mutex};
-      order.push_back(index);  // reserved
-    }
+    note(index);
     version.fetch_add(1, std::memory_order_release);
     release();
   }

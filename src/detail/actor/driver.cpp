@@ -24,6 +24,7 @@ class CoroutineDriver final : public LockedSource<Driver> {
   bool cancel(State& /*state*/, Cancel /*how*/) override { return false; }
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override;
+  [[nodiscard]] bool has_news() const noexcept override;
   [[nodiscard]] pid_t pid() const noexcept override { return ::getpid(); }
 
  private:
@@ -122,6 +123,12 @@ void CoroutineDriver::end_sleep() noexcept {
   if (source == nullptr) return;
   source->end_sleep();
   source->release();
+}
+
+bool CoroutineDriver::has_news() const noexcept {
+  if (has_due()) return true;
+  const Lock lock{mutex_};
+  return current_ != nullptr && current_->has_news();
 }
 
 void CoroutineDriver::wake_waiters() noexcept {

@@ -21,6 +21,7 @@
 namespace apalis::detail::actor {
 
 struct Parts::Done final : Continuation {
+  Done() noexcept : Continuation(false) {}
   void run(State& /*state*/) noexcept override { parts->count_down(); }
   Parts* parts = nullptr;
 };

@@ -29,8 +29,10 @@ Continuation* reversed(Continuation* last) noexcept {
 void run_continuations(State& state, Continuation* attached_last_first) noexcept {
   const Running now{&state, running};
   running = &now;
-  for (auto* next = reversed(attached_last_first); next != nullptr; ++continuations_so_far)
+  for (auto* next = reversed(attached_last_first); next != nullptr;) {
+    continuations_so_far += next->is_users ? 1 : 0;
     std::exchange(next, next->next)->run(state);
+  }
   running = now.outer;
 }
 

@@ -4,6 +4,7 @@
 #include <apalis/detail/actor/wait_many.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <thread>
 #include <vector>
 
 namespace apalis::detail::actor {
@@ -42,17 +43,17 @@ bool drive_all(std::span<Source* const> sources, FunctionRef<bool()> done, Deadl
       sys::yield_core();
       continue;
     }
+    std::chrono::nanoseconds limit = look_interval;
+    if (deadline != no_deadline)
+      limit = std::clamp<std::chrono::nanoseconds>(deadline - now, {}, limit);
     channel::Bells bells;
     for (Source* source : sources) source->begin_sleep(bells);
-    if (!bells.empty()) {
+    if (bells.empty()) {
+      std::this_thread::sleep_for(limit);  // for coroutines that wait for what is not ours
+    } else {
       bells.order();
       const bool news = std::ranges::any_of(sources, [](Source* s) { return s->has_news(); });
-      if (!news && !done()) {
-        std::chrono::nanoseconds limit = look_interval;
-        if (deadline != no_deadline)
-          limit = std::clamp<std::chrono::nanoseconds>(deadline - Clock::now(), {}, limit);
-        bells.sleep(limit);
-      }
+      if (!news && !done()) bells.sleep(limit);
     }
     for (Source* source : sources) source->end_sleep();
   }

@@ -124,7 +124,7 @@ class LockedSource : public Base {
     return true;
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
 
  private:
   DueStates due_;

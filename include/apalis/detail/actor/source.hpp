@@ -50,9 +50,10 @@ class Continuation {
   virtual void run(State& state) noexcept = 0;
 
   Continuation* next = nullptr;  // the source's, under its lock
+  const bool is_users;           // not just a step towards one: poll() counts it
 
  protected:
-  Continuation() noexcept = default;
+  explicit Continuation(bool users = true) noexcept : is_users(users) {}
   ~Continuation() = default;
 };
 
@@ -150,7 +151,7 @@ class Source {
   std::atomic<int> references_{1};
 };
 
-/// How many continuations this thread has run so far.
+/// How many of the user's continuations this thread has run so far.
 [[nodiscard]] std::size_t continuations_run() noexcept;
 
 }  // namespace apalis::detail::actor
