@@ -3,6 +3,8 @@
 // The code of docs/tutorial.md, in its order. Every excerpt over there is taken from here, and this
 // program checks what the text says of it.
 
+#include <poll.h>
+
 #include <algorithm>
 #include <apalis/apalis.hpp>
 #include <cmath>
@@ -220,6 +222,8 @@ void several() {
   auto [ready, pending] = apalis::wait(tokens, {.count = 2, .timeout = 10s});
   std::cout << ready.size() << " are there, " << pending.size() << " are not\n";
 
+  for (auto& token : apalis::as_completed(tokens)) std::cout << token.get() << '\n';
+
   std::vector<int> sums = apalis::get(tokens);
   auto [total, quotient] =
       apalis::get(handlers[0].get(&Counter::total), handlers[1].call(&Counter::divide, 1));
@@ -332,8 +336,8 @@ void replacing() {
   } catch (const apalis::WorkerDied& error) {
     std::cout << error.what() << '\n';
   }
-  std::cout << kept.get() << '\n';        // 101: from a new worker, with the object as it was
-  std::cout << h.restarts() << '\n';      // 1
+  std::cout << kept.get() << '\n';    // 101: from a new worker, with the object as it was
+  std::cout << h.restarts() << '\n';  // 1
 
   auto twice = h.call({.retries = 1}, &Solver::step, 1);  // may run again if its worker dies
   twice.wait();
@@ -346,10 +350,94 @@ void replacing() {
   }
 
   auto patient = h.call(&Solver::until_asked, 1'000'000);
-  patient.cancel();                  // drops it, or asks it to stop
+  patient.cancel();  // drops it, or asks it to stop
   auto stuck = h.call(&Solver::never_end);
-  stuck.cancel(apalis::force);       // drops it, or ends it with its worker
+  stuck.cancel(apalis::force);  // drops it, or ends it with its worker
   check(h.restarts() >= 2, "workers were replaced");
+}
+
+// --- Groups --------------------------------------------------------------------------------------
+
+struct Oscillator {
+  double x = 1, v = 0;
+
+  double step(double dt) {
+    v -= x * dt;
+    return x += v * dt;
+  }
+  double energy() const { return (x * x + v * v) / 2; }
+  double stop_at(double limit) const {
+    if (energy() > limit) throw std::range_error("it swings too far");
+    return energy();
+  }
+};
+
+void groups() {
+  apalis::GroupHandler<Oscillator> g{
+      std::in_place, 64, [](std::size_t i) { return Oscillator{.x = static_cast<double>(i)}; }};
+  std::cout << g.size() << " objects in " << g.workers() << " processes\n";
+
+  std::vector<Oscillator> plucked(10);
+  apalis::GroupHandler<Oscillator> carried{std::move(plucked)};
+  apalis::GroupHandler<Oscillator> alike{{.workers = 3}, std::in_place, 100};
+
+  double one = g[2].call(&Oscillator::step, 0.1).get();     // as with a Handler
+  for (auto object : g) object.set(&Oscillator::v, 0);      // g[0], g[1], …
+  std::vector<double> all = g.map(&Oscillator::step, 0.1);  // every object
+  std::vector<double> steps(g.size(), 0.2);
+  std::vector<double> own = g.map(&Oscillator::step, apalis::each(steps));  // one for each
+
+  check(one == 1.98 && all.size() == 64 && own.size() == 64, "the second oscillator");
+  check(carried.size() == 10 && alike.workers() == 3, "their sizes");
+
+  std::vector calls{g[2].prepare(&Oscillator::step, 0.1), g[7].prepare(&Oscillator::energy),
+                    g[2].prepare(&Oscillator::energy)};
+  std::vector<double> results = g.run(calls);  // one message for each worker that has a part
+  auto later = g.multiple_run(calls);          // Token<std::vector<double>>
+
+  calls.push_back(g[60].prepare(&Oscillator::stop_at, 10.0));
+  for (const apalis::Outcome<double>& outcome : g.run(calls, apalis::collect))
+    std::cout << (outcome ? std::to_string(outcome.value()) : "failed") << ' ';
+  std::cout << '\n';
+
+  check(results.size() == 3 && later.get().size() == 3, "batches of a group");
+  check(!g.run(calls, apalis::collect).back(), "the last one fails");
+}
+
+// --- What comes after a call ---------------------------------------------------------------------
+
+apalis::Coroutine<int> add_twice(apalis::Handler<Counter>& h, apalis::Handler<Counter>& k) {
+  const int a = co_await h.call(&Counter::add_slowly, 1);
+  const int b = co_await k.call(&Counter::add_slowly, a);
+  co_return a + b;
+}
+
+void what_comes_after() {
+  apalis::Handler<Counter> h, k;
+  auto text = h.call(&Counter::add, 5).then([](int sum) { return std::to_string(sum); });
+  std::cout << text.get() << '\n';  // "5", of a Token<std::string>
+
+  int both = apalis::sync_wait(add_twice(h, k));  // 6 + 6
+
+  auto first = apalis::start(add_twice(h, k));  // Token<int>
+  auto second = apalis::start(add_twice(k, h));
+  auto [sum, other] = apalis::get(first, second);
+
+  check(both == 12 && sum + other > 2 * both, "sums of coroutines");
+}
+
+void event_loop() {
+  apalis::Handler<Counter> h;
+  bool shown = false;
+  auto t = h.call(&Counter::add_slowly, 1).then([&](int sum) {
+    std::cout << sum << '\n';
+    shown = true;
+  });
+  while (!shown) {
+    pollfd watched{apalis::notify_fd(), POLLIN, 0};
+    ::poll(&watched, 1, -1);  // and for whatever else the program waits
+    apalis::poll();           // runs what has come due; never waits
+  }
 }
 
 // --- Threads -------------------------------------------------------------------------------------
@@ -416,6 +504,9 @@ int main() {
   errors();
   deaths();
   replacing();
+  groups();
+  what_comes_after();
+  event_loop();
   threads();
   backends();
   ending();

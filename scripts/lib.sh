@@ -42,7 +42,7 @@ missing_() {
   compiler=$(compiler_)
   prefix=${CMAKE_PREFIX_PATH:-}
   for prefix in ${prefix//[:;]/ } "${Boost_ROOT:-}" "${cereal_ROOT:-}" "${fmt_ROOT:-}" \
-    "${Catch2_ROOT:-}"; do
+    "${Catch2_ROOT:-}" "${PNG_ROOT:-}"; do
     [ -n "$prefix" ] && places+=("-I$prefix/include")
   done
   for name in "$@"; do
@@ -66,6 +66,8 @@ missing_() {
       cli11) header='<CLI/CLI.hpp>' ;;
       json) header='<nlohmann/json.hpp>' ;;
       tbb) header='<tbb/parallel_for.h>' ;;
+      png) header='<png.h>' ;;
+      asio) header='<asio.hpp>' ;;
       *) die "no dependency is called $name" ;;
     esac
     if [ -n "$header" ]; then
@@ -121,6 +123,8 @@ debian_packages_() {
       json) echo nlohmann-json3-dev ;;
       tbb) echo libtbb-dev ;;
       gnuplot) echo gnuplot-nox ;;
+      png) echo libpng-dev ;;
+      asio) echo libasio-dev ;;
       clang) echo clang-16 ;;
       fuzzer) echo clang-16 libclang-rt-16-dev ;;
       clang-tidy) echo clang-tidy-16 ;;
@@ -134,19 +138,23 @@ packages_elsewhere_() {
 The packages, by distribution:
   Debian 12, Ubuntu 24.04 and later
                        g++ cmake ninja-build pkg-config libcereal-dev libboost-dev libfmt-dev
-                       catch2 spin libcli11-dev nlohmann-json3-dev libtbb-dev gnuplot-nox
+                       catch2 spin libpng-dev libasio-dev libcli11-dev nlohmann-json3-dev
+                       libtbb-dev gnuplot-nox
   Fedora               gcc-c++ cmake ninja-build pkgconf-pkg-config cereal-devel boost-devel
-                       fmt-devel catch-devel cli11-devel json-devel tbb-devel gnuplot
-  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 cli11 nlohmann-json onetbb
-                       gnuplot
+                       fmt-devel catch-devel libpng-devel asio-devel cli11-devel json-devel
+                       tbb-devel gnuplot
+  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 libpng asio cli11
+                       nlohmann-json onetbb gnuplot
   openSUSE             gcc-c++ cmake ninja pkgconf-pkg-config cereal-devel libboost_headers-devel
-                       fmt-devel Catch2-devel cli11-devel nlohmann_json-devel tbb-devel gnuplot
+                       fmt-devel Catch2-devel libpng16-devel asio-devel cli11-devel
+                       nlohmann_json-devel tbb-devel gnuplot
   Alpine               bash g++ linux-headers cmake samurai pkgconf cereal boost-dev fmt-dev catch2-3
-                       cli11 nlohmann-json onetbb-dev gnuplot
-The last four of each list are for ./scripts/bench only, the last two of these for its --plot. Only
-Debian and Ubuntu are known to have spin (elsewhere: https://spinroot.com); without it the tests
-leave out the checking of the models. Only Debian 12 is tried regularly. Where a dependency lies
-elsewhere, say so by CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
+                       libpng-dev asio-dev cli11 nlohmann-json onetbb-dev gnuplot
+The last four of each list are for ./scripts/bench only, the last two of these for its --plot; the two
+before them (libpng, Asio) are for two examples, which are left out without. Only Debian and Ubuntu
+are known to have spin (elsewhere: https://spinroot.com); without it the tests leave out the checking
+of the models. Only Debian 12 is tried regularly. Where a dependency lies elsewhere, say so by
+CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
 EOT
 }
 

@@ -9,7 +9,6 @@
 #include <apalis/gather.hpp>
 #include <cstddef>
 #include <iterator>
-#include <memory>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -50,21 +49,14 @@ class AsCompleted {
     AsCompleted* range_;
   };
 
-  explicit AsCompleted(Tokens&& tokens) : tokens_(std::forward<Tokens>(tokens)) {
-    std::vector<detail::actor::State*> states;
-    for (auto at = std::begin(tokens_); at != std::end(tokens_); ++at) {
-      places_.push_back(at);
-      states.push_back(detail::actor::TokenAccess::state(*at));
-    }
-    left_ = states.size();
-    arrivals_ = std::make_unique<detail::actor::Arrivals>(states);
-  }
+  explicit AsCompleted(Tokens&& tokens)
+      : tokens_(std::forward<Tokens>(tokens)), arrivals_(states()), left_(places_.size()) {}
   AsCompleted(const AsCompleted&) = delete;
   AsCompleted& operator=(const AsCompleted&) = delete;
 
   /// Once.
   Iterator begin() {
-    if (left_ > 0) now_ = arrivals_->next();
+    if (left_ > 0) now_ = arrivals_.next();
     return Iterator{*this};
   }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
@@ -72,13 +64,22 @@ class AsCompleted {
  private:
   Reference current() const { return *places_[now_]; }
   void advance() {
-    if (--left_ > 0) now_ = arrivals_->next();
+    if (--left_ > 0) now_ = arrivals_.next();
+  }
+
+  std::vector<detail::actor::State*> states() {
+    std::vector<detail::actor::State*> found;
+    for (auto at = std::begin(tokens_); at != std::end(tokens_); ++at) {
+      places_.push_back(at);
+      found.push_back(detail::actor::TokenAccess::state(*at));
+    }
+    return found;
   }
 
   Tokens tokens_;  // a reference, of an lvalue
   std::vector<decltype(std::begin(std::declval<Container&>()))> places_;
-  std::unique_ptr<detail::actor::Arrivals> arrivals_;
-  std::size_t left_ = 0;
+  detail::actor::Arrivals arrivals_;
+  std::size_t left_;
   std::size_t now_ = 0;
 };
 

@@ -182,7 +182,7 @@ Detached run_detached(Coroutine<T> coroutine, CoroutineState<T>& state, actor::D
 /// runs on.
 template <class T>
 Token<T> start(Coroutine<T> coroutine) {
-  auto* const driver = new detail::actor::Driver;
+  auto* const driver = detail::actor::Driver::make();
   auto* const state = new detail::CoroutineState<T>{*driver};
   driver->release();  // the state has it
   Token<T> token = detail::actor::TokenAccess::make<T>(state);

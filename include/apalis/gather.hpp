@@ -7,7 +7,6 @@
 //   auto [mean, name] = apalis::get(h.call(&A::mean), k.call(&B::name));
 //   auto [ready, pending] = apalis::wait(tokens, {.count = 1, .timeout = 1s});   // indices
 
-#include <apalis/detail/actor/wait_many.hpp>
 #include <apalis/token.hpp>
 #include <chrono>
 #include <cstddef>
@@ -107,19 +106,30 @@ struct WaitResult {
   std::vector<std::size_t> pending;
 };
 
+namespace detail {
+/// The states of some tokens, and waiting for them: out of line, for it is not cheap to compile.
+class Awaited {
+ public:
+  Awaited() noexcept = default;
+  Awaited(const Awaited&) = delete;
+  Awaited& operator=(const Awaited&) = delete;
+  ~Awaited();
+
+  void add(actor::State* state);
+  [[nodiscard]] WaitResult wait(const WaitOptions& options) const;
+
+ private:
+  struct List;
+  List* list_ = nullptr;  // owned; null while empty
+};
+}  // namespace detail
+
 /// Waits for some of the tokens. **Blocks** until `count` are ready or the time has passed.
 template <detail::TokenContainer C>
 [[nodiscard]] WaitResult wait(C&& tokens, WaitOptions options = {}) {
-  std::vector<detail::actor::State*> states;
-  states.reserve(static_cast<std::size_t>(std::distance(std::begin(tokens), std::end(tokens))));
-  for (auto& token : tokens) states.push_back(detail::actor::TokenAccess::state(token));
-  auto deadline = detail::actor::no_deadline;
-  if (options.timeout) deadline = detail::actor::deadline_after(*options.timeout);
-  detail::actor::wait_many(states, options.count, deadline);
-  WaitResult result;
-  for (std::size_t i = 0; i < states.size(); ++i)
-    (states[i]->complete() ? result.ready : result.pending).push_back(i);
-  return result;
+  detail::Awaited awaited;
+  for (auto& token : tokens) awaited.add(detail::actor::TokenAccess::state(token));
+  return awaited.wait(options);
 }
 
 }  // namespace apalis

@@ -222,14 +222,14 @@ class GroupHandler {
   template <class Calls>
   auto multiple_run(const Calls& calls) {
     using R = typename decltype(result_of(*std::begin(calls)))::type;
-    return token_of(submit_calls<R, false>(calls));
+    return submit_calls<R, false>(calls);
   }
 
   /// The same with failures among the results: Token<std::vector<Outcome<R>>>.
   template <class Calls>
   auto multiple_run(const Calls& calls, collect_t) {
     using R = typename decltype(result_of(*std::begin(calls)))::type;
-    return token_of(submit_calls<R, true>(calls));
+    return submit_calls<R, true>(calls);
   }
 
   /// The same, and the results at once: std::vector<R>, or nothing.
@@ -362,78 +362,55 @@ class GroupHandler {
     detail::backend::refuse_index(index, size_);
   }
 
+  // The worker that was made first has the fewest modules.
   void check_code(const void* address) const {
-    if (address == nullptr) return;
-    for (auto* link : group().links()) link->check_code(address);
+    if (size_ > 0) group().links().front()->check_code(address);
   }
   void check_entry(const detail::wire::Buffer& message) const {
-    for (auto* link : group().links()) detail::check_entry(*link, message.data());
+    if (size_ > 0) detail::check_entry(*group().links().front(), message.data());
   }
 
-  template <class R, bool collected>
-  std::unique_ptr<detail::actor::GatherState<R, collected>> gather(
-      const std::vector<const detail::wire::Buffer*>& messages, detail::actor::CallOrder order) {
-    auto state =
-        std::make_unique<detail::actor::GatherState<R, collected>>(group(), std::move(order));
-    group().submit(messages, *state);
-    return state;
-  }
-  template <class R, bool collected>
-  static auto token_of(std::unique_ptr<detail::actor::GatherState<R, collected>> state) {
-    using Results = detail::actor::gathered_t<R, collected>;
-    return detail::actor::TokenAccess::make<Results>(state.release());
+  template <class R, bool collected, class Submit>
+  auto gather(detail::actor::CallOrder order, Submit submit) {
+    using State = detail::actor::GatherState<R, collected>;
+    auto state = std::make_unique<State>(group(), std::move(order));
+    submit(*state);
+    return detail::actor::TokenAccess::make<typename State::Results>(state.release());
   }
 
   template <class R, bool collected, class Calls>
   auto submit_calls(const Calls& calls) {
-    const auto workers = group().workers();
-    std::vector<std::uint32_t> order;
-    std::vector<std::size_t> counts(workers);
+    detail::actor::GroupMessages messages{group()};
+    detail::actor::CallOrder order{workers()};
+    order.reserve(static_cast<std::size_t>(std::distance(std::begin(calls), std::end(calls))));
     for (const Call<A, R>& call : calls) {
       if (call.object_ >= size_) [[unlikely]]
         detail::backend::refuse_call(call.object_ == detail::no_object, call.object_, size_);
       check_code(call.code_);
       check_entry(call.bytes_);
-      order.push_back(call.object_ % workers);
-      ++counts[order.back()];
+      order.add(call.object_);
+      messages.add_call(call.object_, call.bytes_.bytes());
     }
-    std::vector<detail::wire::Buffer> messages(workers);
-    std::vector<const detail::wire::Buffer*> used(workers);
-    for (std::uint32_t w = 0; w < workers; ++w) {
-      if (counts[w] == 0) continue;
-      detail::wire::begin_batch(messages[w], counts[w], detail::wire::batch_of_many_entry);
-      used[w] = &messages[w];
-    }
-    for (const Call<A, R>& call : calls) {
-      auto& message = messages[call.object_ % workers];
-      message.append_size(call.object_ / workers);
-      detail::wire::append_to_batch(message, call.bytes_.bytes());
-    }
-    for (auto& message : messages) detail::actor::address(message, detail::wire::all_objects);
-    return gather<R, collected>(used, detail::actor::CallOrder{std::move(order)});
+    return gather<R, collected>(std::move(order), [&](auto& state) { messages.submit(state); });
   }
 
   template <class R, class Parameters, class... Args>
   auto submit_map(detail::wire::Buffer& shared, const Args&... args) {
-    const auto workers = group().workers();
-    detail::actor::CallOrder order{size_, workers};
-    if (workers > 0) check_entry(shared);
-    std::vector<const detail::wire::Buffer*> used(workers);
+    detail::actor::CallOrder order{size_, workers()};
+    check_entry(shared);
     if constexpr ((detail::wire::is_each<Args> || ...)) {
       (check_length(args), ...);
-      std::vector<detail::wire::Buffer> messages(workers);
+      const auto workers = group().workers();
+      detail::actor::GroupMessages messages{group()};
+      messages.add_to_all(shared.bytes());
       detail::wire::EachCursor<Parameters, Args...> cursor{args...};
-      for (auto& message : messages) message.append(shared.data(), shared.size());
-      for (std::size_t i = 0; i < size_; ++i) cursor.encode_next(messages[i % workers]);
-      for (std::uint32_t w = 0; w < workers; ++w) {
-        detail::actor::address(messages[w], detail::wire::all_objects);
-        used[w] = &messages[w];
-      }
-      return token_of(gather<R, false>(used, std::move(order)));
+      for (std::size_t i = 0; i < size_; ++i)
+        cursor.encode_next(messages[static_cast<std::uint32_t>(i % workers)]);
+      return gather<R, false>(std::move(order), [&](auto& state) { messages.submit(state); });
     } else {
       detail::actor::address(shared, detail::wire::all_objects);
-      for (auto& message : used) message = &shared;
-      return token_of(gather<R, false>(used, std::move(order)));
+      return gather<R, false>(std::move(order),
+                              [&](auto& state) { group().submit_to_all(shared, state); });
     }
   }
 

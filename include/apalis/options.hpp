@@ -21,6 +21,7 @@ namespace apalis {
 /// What runs the calls.
 enum class Backend {
   processes,  ///< a process for each object
+  threads,    ///< a thread for each: for code that shares this process's memory
   serial,     ///< the caller itself, inside call(): for debugging, and as the baseline
 };
 

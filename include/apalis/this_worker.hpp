@@ -43,7 +43,8 @@ class StopToken {
 /// **Threads:** the worker's, while it runs a call.
 class ThisWorker {
  public:
-  /// Whether this process is a worker; the rest is empty where it is not, as in the serial backend.
+  /// Whether this is a worker's process or thread; the rest is empty where it is not, as in the
+  /// serial backend.
   [[nodiscard]] bool exists() const noexcept;
   /// Which of its group's workers it is, from 0 on; 0 for a handler's.
   [[nodiscard]] std::uint32_t index() const noexcept;

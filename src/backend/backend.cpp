@@ -4,6 +4,7 @@
 #include <apalis/backend/backend.hpp>
 #include <apalis/backend/processes.hpp>
 #include <apalis/backend/serial.hpp>
+#include <apalis/backend/threads.hpp>
 #include <apalis/error.hpp>
 
 namespace apalis {
@@ -12,6 +13,7 @@ Capabilities capabilities(Backend backend) noexcept {
   switch (backend) {
     case Backend::processes:
       return {.isolates = true, .kills = true, .carries = true, .remote = false};
+    case Backend::threads:
     case Backend::serial:
       return {.isolates = false, .kills = false, .carries = true, .remote = false};
   }
@@ -22,6 +24,8 @@ std::string_view to_string(Backend backend) noexcept {
   switch (backend) {
     case Backend::processes:
       return "processes";
+    case Backend::threads:
+      return "threads";
     case Backend::serial:
       return "serial";
   }
@@ -34,12 +38,14 @@ actor::Link* open_link(const Options& options, actor::Maker& maker) {
   switch (options.backend) {
     case Backend::processes:
       return ProcessLink::open(options, maker);
+    case Backend::threads:
+      return ThreadLink::open(options, maker);
     case Backend::serial:
       return SerialLink::open(options, maker);
   }
   throw Error(
-      fmt::format("apalis: there is no backend number {}: use Backend::processes or "
-                  "Backend::serial",
+      fmt::format("apalis: there is no backend number {}: use Backend::processes, threads or "
+                  "serial",
                   static_cast<int>(options.backend)));
 }
 

@@ -56,7 +56,7 @@ actor::Group* open_group(const GroupOptions& options, std::size_t objects,
       maker.turn_to(i, workers);
       links.push_back(open_link(options_of_worker(options, i, workers), maker));
     }
-    return new actor::Group{links};
+    return actor::Group::make(links);
   } catch (...) {
     for (actor::Link* link : links) {
       link->shut(true, actor::deadline_after(options.close_timeout));

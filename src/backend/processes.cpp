@@ -5,6 +5,7 @@
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/event.hpp>
 #include <apalis/detail/sys/oom.hpp>
 #include <apalis/error.hpp>
 
@@ -40,7 +41,7 @@ ProcessLink* ProcessLink::open(const Options& options, Maker& maker, Origin orig
 
 ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order,
                          const sys::ForkLock& held)
-    : Link(options),
+    : LockedSource(options),
       region_(channel::Region::of_this_process(held)),
       slice_(region_, held),
       view_(channel::SliceView::at(slice_.base())),
@@ -54,6 +55,7 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
       occupancy_(region_.occupancy()),
       worker_(view_.control->parent_core, view_.control->child_core),
       source_(this->options(), region_, slice_.index(), std::move(order)) {
+  if (maker.of_many) contents_ = maker.contents();
   begin_control();
   (void)sys::oom_watch();  // once per process: what it will compare with, should a worker die
   if (options.restart.max > 0 || options.max_calls_per_worker > 0) {
@@ -131,7 +133,8 @@ bool ProcessLink::drive(const Until& until, Deadline deadline) {
       if (Lock lock{mutex_, std::try_to_lock}; lock) {
         take_replies();
         const auto behind = inbox_.pending.size();
-        run_due(lock);
+        // What ran may have made more calls: their wait begins now.
+        if (run_due(lock)) patience = channel::Patience{occupancy_};
         report(lock);
         if (lock) lock.unlock();
         if (behind > 1 && !until.reached()) occupancy_.breathe(2);
@@ -223,7 +226,10 @@ bool ProcessLink::take_back(State& state) noexcept {
   if (journal_ == nullptr || !journal_->take_back(state)) return false;
   inbox_.pending.remove(state);
   state.store_cancelled();
-  state.set_phase(State::Phase::settled);
+  // No reply will tell an event loop.
+  if (state.continuations != nullptr) sys::signal_event(region_.event_fd());
+  actor::finish(state);
+  wake_waiters();
   return true;
 }
 
@@ -568,11 +574,14 @@ void ProcessLink::begin_sleep(channel::Bells& bells) noexcept {
 bool ProcessLink::begin_event(Deadline& next_look) noexcept {
   const Lock lock{mutex_};
   if (life_ == Life::ended) return false;
-  next_look = std::min(next_look, life_ == Life::down
-                                      ? next_start_
-                                      : overdue_.load(std::memory_order_relaxed));
+  next_look = std::min(next_look, life_ == Life::down ? next_start_ : next_overdue());
   parent_bell_.mark_event();
   return true;
+}
+
+pid_t ProcessLink::watched() noexcept {
+  const Lock lock{mutex_};
+  return life_ == Life::running ? pid() : 0;
 }
 
 void ProcessLink::wake_waiters() noexcept {

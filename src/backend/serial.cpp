@@ -19,16 +19,6 @@ constexpr auto no_limits =
     "apalis: the serial backend runs calls in this very process and can't end one that takes too "
     "long: use Backend::processes, or leave the timeout out";
 
-void keep(State& state, Reply kind, const wire::Buffer& bytes) {
-  if (bytes.size() <= State::inline_bytes) {
-    state.store_small(kind, bytes.data(), bytes.size());
-  } else {
-    auto copy = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
-    std::memcpy(copy.get(), bytes.data(), bytes.size());
-    state.store(kind, std::move(copy), bytes.size());
-  }
-}
-
 }  // namespace
 
 Link* SerialLink::open(const Options& options, Maker& maker) {
@@ -36,7 +26,7 @@ Link* SerialLink::open(const Options& options, Maker& maker) {
 }
 
 SerialLink::SerialLink(const Options& options, Maker& maker)
-    : Link(options), residence_(maker.of_many), destroy_(maker.destroy) {
+    : LockedSource(options), residence_(maker.of_many), destroy_(maker.destroy) {
   if (options.timeout.count() > 0) throw Error(no_limits);
   const char* where = "on_worker_start";
   try {
@@ -77,7 +67,7 @@ void SerialLink::publish(const wire::Buffer& message, State& state) {
       result.clear();
       wire::encode_current_exception(result, actor::called_entry(message.bytes()).name);
     }
-    keep(state, kind, result);
+    actor::keep_reply(state, kind, result);
   }
   state.set_phase(State::Phase::settled);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/actor/obituary.hpp>
+#include <apalis/detail/channel/placement.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/sys/oom.hpp>
@@ -50,6 +51,12 @@ void ProcessLink::welcome(process::Child child) noexcept {
   started_ = Clock::now();
   waiting_since_ = no_deadline;
   victim_ = nullptr;
+}
+
+/// A worker that is gone is neither awake nor anywhere.
+void ProcessLink::forget_presence() noexcept {
+  if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+  channel::forget_claim(region_.header(), view_.control->awake.core);
 }
 
 /// Notices a death, a time limit passed, a replacement due. True if there will be no worker any
@@ -109,6 +116,16 @@ void ProcessLink::look_at_clock() noexcept {
   bury(Cause::overdue, "its call ran longer than its timeout of " + in_words(limit));
 }
 
+/// When a call may first have run too long, as far as is known.
+Deadline ProcessLink::next_overdue() const noexcept {
+  const auto known = overdue_.load(std::memory_order_relaxed);
+  const State* front = inbox_.pending.front();
+  if (known != no_deadline || !timed_ || front == nullptr || front->entry == nullptr) return known;
+  // It had not begun when the clock was last looked at; it may have begun by now.
+  const auto limit = front->timeout.count() != 0 ? front->timeout : options().timeout;
+  return limit.count() > 0 ? actor::deadline_after(limit) : no_deadline;
+}
+
 // --- The end of a worker -------------------------------------------------------------------------
 
 void ProcessLink::bury(Cause cause, std::string reason) noexcept {
@@ -121,7 +138,7 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   const bool is_trusted = cause != Cause::died || reason.empty();
   if (is_trusted) take_last_replies();
   life_ = Life::down;
-  if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+  forget_presence();
   const bool closed = close_accepted_ && inbox_.pending.empty();
   if (closed || cause == Cause::retired) {
     death_ = nullptr;
@@ -174,6 +191,7 @@ std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) 
   actor::Death death{.worker = options().name,
                      .pid = pid(),
                      .status = child_.status(),
+                     .contents = contents_,
                      .call = {},
                      .reason = std::move(reason),
                      .killed_by_us = killed_by_us,
@@ -238,7 +256,7 @@ void ProcessLink::end(std::exception_ptr why) noexcept {
   if (life_ == Life::ended) return;
   if (life_ == Life::running) {
     child_.kill();
-    if (view_.control->awake.counted.load(std::memory_order_relaxed) == 1) occupancy_.sleep();
+    forget_presence();
   }
   life_ = Life::ended;
   death_ = std::move(why);

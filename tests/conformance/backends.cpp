@@ -19,5 +19,6 @@ void apalis_test_warm_up() {
 }
 
 apalis::Backend conformance::each_backend() {
-  return GENERATE(apalis::Backend::processes, apalis::Backend::serial);
+  return GENERATE(apalis::Backend::processes, apalis::Backend::threads,
+                  apalis::Backend::serial);
 }

@@ -33,7 +33,7 @@ template <class A, class... Args>
 
 /// Whether calls run beside the caller, so that one may be blocked while the test goes on.
 [[nodiscard]] inline bool runs_beside(apalis::Backend backend) {
-  return apalis::capabilities(backend).isolates;
+  return backend != apalis::Backend::serial;
 }
 
 [[nodiscard]] inline bool contains(std::string_view text, std::string_view part) {

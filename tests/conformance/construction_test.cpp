@@ -239,11 +239,15 @@ TEST_CASE("each backend names its capabilities", "[backends]") {
   CHECK(processes.kills);
   CHECK(processes.carries);
   CHECK_FALSE(processes.remote);
-  const auto serial = apalis::capabilities(Backend::serial);
-  CHECK_FALSE(serial.isolates);
-  CHECK_FALSE(serial.kills);
-  CHECK_FALSE(serial.remote);
+  for (const auto backend : {Backend::threads, Backend::serial}) {
+    const auto inside = apalis::capabilities(backend);
+    CHECK_FALSE(inside.isolates);
+    CHECK_FALSE(inside.kills);
+    CHECK(inside.carries);
+    CHECK_FALSE(inside.remote);
+  }
   CHECK(std::string(apalis::to_string(Backend::processes)) == "processes");
+  CHECK(std::string(apalis::to_string(Backend::threads)) == "threads");
   CHECK(std::string(apalis::to_string(Backend::serial)) == "serial");
 }
 
@@ -258,7 +262,7 @@ TEST_CASE("asking a backend for what it lacks is a clear error", "[backends]") {
       h.kill();
       FAIL("kill() was accepted");
     } catch (const apalis::Error& e) {
-      CHECK(contains(e.what(), "serial"));
+      CHECK(contains(e.what(), std::string(apalis::to_string(backend)) + " backend"));
     }
     CHECK(h.call(&Counter::add, 1).get() == 1);
   }

@@ -16,7 +16,6 @@
 
 using apalis::Cancelled;
 using apalis::Handler;
-using apalis::Options;
 using apalis::WorkerDied;
 using namespace std::chrono_literals;
 

@@ -69,7 +69,7 @@ volatile std::uintptr_t nowhere = 16;  // as inaccessible as 0, and not looked f
   return deeper ? dig(frame) + frame[0] : 0;
 }
 [[gnu::noinline]] void jump_into_nothing() {
-  int (*volatile nothing)() = reinterpret_cast<int (*)()>(std::uintptr_t{nowhere});
+  auto* volatile nothing = reinterpret_cast<int (*)()>(std::uintptr_t{nowhere});
   afterwards = nothing() + 1;
 }
 [[gnu::noinline]] void throw_in_a_thread() {

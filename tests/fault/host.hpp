@@ -23,22 +23,14 @@
 #include <type_traits>
 #include <vector>
 
+#include "support/sanitizers.hpp"
+
 /// How long a test waits for what must happen before it calls it a failure: less than ctest does.
 inline constexpr int patience_ms = 40'000 * APALIS_TEST_SLOWNESS;
 
 // A sanitizer's runtime needs address space, descriptors and an allocator that may fail as it
 // likes.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool under_sanitizer = true;
-#elif defined(__has_feature)
-#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool under_sanitizer = true;
-#  else
-inline constexpr bool under_sanitizer = false;
-#  endif
-#else
-inline constexpr bool under_sanitizer = false;
-#endif
+using apalis::test::under_sanitizer;
 
 /// A process, related or not, observed by a descriptor of it.
 class Watched {

@@ -70,7 +70,7 @@ std::uint64_t a_number(Random& random) {
 /// Most of what matters lies at the start of a range: progress, bells, rings.
 void scribble_on(const std::vector<Range>& ranges, Random& random) {
   const Range& range = ranges[random() % ranges.size()];
-  constexpr std::size_t places[] = {4096, 16 * 1024, 132 * 1024};
+  constexpr std::size_t places[] = {4096, 16'384, 135'168};
   const std::size_t span = std::min(range.size, places[random() % 3]);
   const std::size_t at = random() % (span / 8) * 8;
   const std::uint64_t number = a_number(random);

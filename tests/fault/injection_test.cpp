@@ -85,6 +85,8 @@ Row row_of(Call call) {
       return {"arm_report", {EPERM}};
     case Call::event:
       return {"event", {EMFILE, ENFILE}};
+    case Call::thread:
+      return {"thread", {EAGAIN}};
   }
   throw std::logic_error("a call without a row");
 }

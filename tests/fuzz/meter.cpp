@@ -73,7 +73,7 @@ namespace {
 // An element of a byte may be a map's node, or a struct of strings; a chain of exceptions names the
 // causes of each of its 64.
 constexpr std::size_t most_each = 256;
-constexpr std::size_t most_in_any_case = 64 * 1024;
+constexpr std::size_t most_in_any_case = std::size_t{64} * 1024;
 
 }  // namespace
 

@@ -16,7 +16,7 @@ class SliceMemory {
  public:
   static constexpr std::size_t size = detail::channel::control_bytes +
                                       2 * detail::channel::ring_bytes +
-                                      2 * detail::channel::arena_bytes;
+                                      2 * std::size_t{detail::channel::arena_bytes};
 
   [[nodiscard]] std::byte* data() noexcept { return memory_.get(); }
   [[nodiscard]] detail::channel::SliceView view() noexcept {

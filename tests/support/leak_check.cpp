@@ -18,21 +18,13 @@
 #include <sstream>
 #include <string_view>
 
+#include "sanitizers.hpp"
+
 namespace apalis::test {
 namespace {
 
 // A sanitizer's runtime maps and unmaps on its own account.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool mappings_are_ours = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool mappings_are_ours = false;
-#else
-constexpr bool mappings_are_ours = true;
-#endif
-#else
-constexpr bool mappings_are_ours = true;
-#endif
+constexpr bool mappings_are_ours = !under_sanitizer;
 
 struct CloseDirectory {
   void operator()(DIR* directory) const noexcept { ::closedir(directory); }

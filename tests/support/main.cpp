@@ -59,6 +59,23 @@ CATCH_REGISTER_LISTENER(LeakListener)
 
 }  // namespace
 
+// ThreadSanitizer's runtime asks for these.
+extern "C" {
+
+// Tests kill workers by signals, at any time. The runtime's own account of such an end waits for
+// locks of its own that the victim may have held.
+const char* __tsan_default_options() {
+  return "handle_segv=0:handle_sigbus=0:handle_sigfpe=0";
+}
+
+// An exception that threads share, such as a worker's death, is destroyed by whoever drops it last.
+// Its count is in the C++ library, which is not instrumented: that its atomics order the others'
+// looks before the end goes unseen.
+const char* __tsan_default_suppressions() {
+  return "race:std::__exception_ptr::exception_ptr::_M_release\n";
+}
+}
+
 int main(int argc, char** argv) {
   Catch::Session session;
   if (const int refused = session.applyCommandLine(argc, argv); refused != 0) return refused;

@@ -7,6 +7,7 @@
 #include <apalis/detail/actor/inbox.hpp>
 #include <apalis/detail/actor/journal.hpp>
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
 #include <apalis/detail/channel/region.hpp>
@@ -39,7 +40,7 @@ using actor::Until;
 /// one; otherwise it fails too.
 /// **Peer:** replies are copied out before anything looks at them; a child that breaks the
 /// protocol is killed.
-class ProcessLink final : public Link {
+class ProcessLink final : public actor::LockedSource<Link> {
  public:
   /// Who forks the worker.
   enum class Origin {
@@ -68,6 +69,7 @@ class ProcessLink final : public Link {
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override { sleepers_.fetch_sub(1); }
   bool begin_event(Deadline& next_look) noexcept override;
+  pid_t watched() noexcept override;
   bool has_news() const noexcept override { return has_due() || inbox_.has_message(); }
 
   /// Where a nursery's worker says what it made last; see WorkerSource.
@@ -123,9 +125,11 @@ class ProcessLink final : public Link {
   // --- The worker's end and its replacement, with the lock held: supervision.cpp.
   void begin_control() noexcept;
   void welcome(process::Child child) noexcept;
+  void forget_presence() noexcept;
   bool look_after_worker() noexcept;
   void keep_time() noexcept;
   void look_at_clock() noexcept;
+  [[nodiscard]] Deadline next_overdue() const noexcept;
   void bury(Cause cause, std::string reason) noexcept;
   void set_death(std::string reason, bool killed_by_us) noexcept;
   void take_last_replies() noexcept;
@@ -156,6 +160,7 @@ class ProcessLink final : public Link {
   void surface(PostFailures& failures, std::uint64_t count) const;
   void sleep_until_rung(Deadline deadline, auto awake) noexcept;
   void wake_waiters() noexcept override;
+  void note_awaited() override { join_agenda(); }
 
   std::condition_variable turn_;
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
@@ -190,6 +195,7 @@ class ProcessLink final : public Link {
   std::chrono::milliseconds backoff_{0};               // before the next replacement
   int spawn_failures_ = 0;                             // in a row
   Counts counts_;
+  std::string contents_;                               // of the worker, if several objects
   std::vector<WorkerExit> exits_;  // not yet told to the hook
 };
 

@@ -5,6 +5,7 @@
 // made of. Arguments and results are encoded all the same, so that a program behaves alike.
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/residence.hpp>
 #include <mutex>
@@ -21,7 +22,7 @@ using actor::Until;
 /// **Owns** the object.
 /// **Threads:** any; calls on one object run one at a time.
 /// **Blocks:** for as long as the call takes.
-class SerialLink final : public Link {
+class SerialLink final : public actor::LockedSource<Link> {
  public:
   [[nodiscard]] static Link* open(const Options& options, Maker& maker);
 
@@ -53,6 +54,7 @@ class SerialLink final : public Link {
   [[nodiscard]] std::exception_ptr take_failures();
 
   void wake_waiters() noexcept override {}
+  void note_awaited() override { join_agenda(); }
 
   std::recursive_mutex calls_;
   actor::Residence residence_;

@@ -5,19 +5,21 @@
 // results are encoded all the same, so that a program behaves alike.
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/actor/residence.hpp>
 #include <apalis/detail/actor/state.hpp>
 #include <apalis/detail/actor/thread_call.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
+#include <apalis/detail/channel/placement.hpp>
 #include <apalis/detail/channel/region.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
+#include <apalis/detail/sys/thread.hpp>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
-#include <thread>
 
 namespace apalis::detail::backend {
 
@@ -34,13 +36,13 @@ using actor::Until;
 /// a call runs nor while it waits.
 /// **Fork:** the thread stays with the process that made it.
 /// **Blocks:** submit() and post() while a lane's length of calls is queued.
-class ThreadLink final : public Link {
+class ThreadLink final : public actor::LockedSource<Link> {
  public:
   [[nodiscard]] static Link* open(const Options& options, Maker& maker);
 
   void publish(const wire::Buffer& message, State& state) override;
   void wake_worker() noexcept override { worker_bell_.ring(); }
-  bool is_on_this_core() const noexcept override;
+  bool is_on_this_core() const noexcept override { return worker_.is_here(); }
   void post(const wire::Buffer& message) override;
   void poll() override;
   bool drive(const Until& until, Deadline deadline) override;
@@ -69,18 +71,23 @@ class ThreadLink final : public Link {
   void enqueue(Lock& lock, Request request, const wire::Buffer& message, State* state);
   void require_open() const;
   void discard_queued() noexcept;
-  void close_until(Deadline deadline, bool bounded);
+  void close_until(Deadline patience);
   void surface(PostFailures& failures, std::uint64_t count) const;
-  void report(Lock& lock);
+  void report(Lock& lock) noexcept;
   void wake_waiters() noexcept override { parent_bell_.ring(); }
+  void note_awaited() override { join_agenda(); }
 
   // The thread's.
-  void live(Maker* maker);
+  void live();
+  static void run_thread(void* link);
+  void make_object();
   [[nodiscard]] bool serve(Item item);
-  void wait_for_item();
+  [[nodiscard]] Item next_item();
+  void wait_for_item() noexcept;
+  void settle_running(State& state, actor::Reply kind);
   void run_call(const Item& item);
   void run_post(const Item& item);
-  void answer_count(State& state);
+  void answer_errand(State& state);
 
   channel::Region& region_;
   std::atomic<std::uint32_t> worker_asleep_{0};
@@ -89,14 +96,20 @@ class ThreadLink final : public Link {
   channel::Doorbell worker_bell_;
   channel::Doorbell parent_bell_;
   channel::Occupancy occupancy_;
-  std::atomic<int> core_{-1};  // where the thread waited last
+  channel::CoreHint callers_core_{};
+  channel::CoreHint workers_core_{};
+  channel::Neighbour worker_{callers_core_, workers_core_};  // as a caller sees it
+  channel::Neighbour caller_{workers_core_, callers_core_};  // as the worker does
+  std::atomic<std::uint32_t> claim_{0};
+  channel::Placement placement_;
+  std::uint32_t waits_ = 0;
 
   std::deque<Item> queue_;
   std::atomic<std::size_t> queued_{0};  // its size, for those without the lock
   std::condition_variable room_;
+  std::size_t waiting_for_room_ = 0;
   State* running_ = nullptr;
   bool open_ = true;
-  bool ended_ = false;
   std::uint64_t failed_posts_ = 0;
   PostFailures failures_;
 
@@ -105,9 +118,10 @@ class ThreadLink final : public Link {
   void (*destroy_)(void*) noexcept;
   std::exception_ptr construction_error_;
   wire::Buffer result_;
-  std::condition_variable born_or_ended_;
-  bool born_ = false;
-  std::thread thread_;
+  Maker* maker_ = nullptr;  // until the object is made
+  int pin_error_ = 0;
+  std::condition_variable born_;
+  sys::Thread thread_;
 };
 
 }  // namespace apalis::detail::backend

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <unistd.h>
-
 #include <algorithm>
 #include <apalis/detail/actor/agenda.hpp>
 #include <apalis/detail/channel/region.hpp>
@@ -77,14 +75,15 @@ void Agenda::arm() {
   auto next_look = no_deadline;
   bool news = false;
   for (Source* source : sources) {
-    if (!source->begin_event(next_look)) continue;
+    (void)source->begin_event(next_look);
+    const pid_t pid = source->watched();
     const std::lock_guard lock{mutex_};
     const auto at = std::ranges::find(entries_, source, &Entry::source);
-    const pid_t pid = source->pid();
-    if (at == entries_.end() || pid == at->pid || pid == ::getpid()) continue;
-    watched_->remove(at->process);
-    at->process = watched_->add_process(pid);
+    if (at == entries_.end() || pid == at->pid) continue;
+    watched_->remove(at->process);  // an end that is known would be told for ever
     at->pid = pid;
+    if (pid == 0) continue;
+    at->process = watched_->add_process(pid);
     news |= !at->process;  // it has ended already
   }
   sys::heavy_barrier();  // partner: the light barrier of Doorbell::ring()

@@ -2,16 +2,44 @@
 #include <unistd.h>
 
 #include <apalis/detail/actor/driver.hpp>
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/state.hpp>
+#include <apalis/detail/channel/doorbell.hpp>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace apalis::detail::actor {
+namespace {
 
-Driver::~Driver() {
-  if (current_ != nullptr) current_->release();
-}
+class CoroutineDriver final : public LockedSource<Driver> {
+ public:
+  void follow(Source& source) override;
+  void complete(State& state) noexcept override;
+  void poll() override;
+  bool drive(const Until& until, Deadline deadline) override;
+  /// Never: a coroutine can't be ended from outside, only the calls that it waits for.
+  bool cancel(State& /*state*/, Cancel /*how*/) override { return false; }
+  void begin_sleep(channel::Bells& bells) noexcept override;
+  void end_sleep() noexcept override;
+  [[nodiscard]] pid_t pid() const noexcept override { return ::getpid(); }
 
-void Driver::follow(Source& source) {
+ private:
+  ~CoroutineDriver() override {
+    if (current_ != nullptr) current_->release();
+  }
+  void wake_waiters() noexcept override;
+  [[nodiscard]] Source* current(std::uint64_t& version);  // retained; may be null
+
+  std::condition_variable moved_on_;
+  std::atomic<std::uint64_t> version_{0};
+  Source* current_ = nullptr;
+  std::vector<Source*> slept_on_;  // by begin_sleep(), retained
+};
+
+void CoroutineDriver::follow(Source& source) {
   Source* before = nullptr;
   {
     const Lock lock{mutex_};
@@ -23,17 +51,17 @@ void Driver::follow(Source& source) {
   if (before != nullptr) before->release();
 }
 
-void Driver::complete(State& state) noexcept {
+void CoroutineDriver::complete(State& state) noexcept {
   Source* before = nullptr;
   {
     const Lock lock{mutex_};
     before = std::exchange(current_, nullptr);
   }
   if (before != nullptr) before->release();
-  Source::complete(state);
+  LockedSource::complete(state);
 }
 
-Source* Driver::current(std::uint64_t& version) {
+Source* CoroutineDriver::current(std::uint64_t& version) {
   Lock lock{mutex_};
   run_due(lock);
   version = version_.load(std::memory_order_relaxed);
@@ -41,7 +69,7 @@ Source* Driver::current(std::uint64_t& version) {
   return current_;
 }
 
-void Driver::poll() {
+void CoroutineDriver::poll() {
   std::uint64_t version = 0;
   if (Source* const source = current(version)) {
     source->poll();
@@ -49,7 +77,7 @@ void Driver::poll() {
   }
 }
 
-bool Driver::drive(const Until& until, Deadline deadline) {
+bool CoroutineDriver::drive(const Until& until, Deadline deadline) {
   for (;;) {
     std::uint64_t version = 0;
     Source* const source = current(version);
@@ -76,7 +104,7 @@ bool Driver::drive(const Until& until, Deadline deadline) {
   }
 }
 
-void Driver::begin_sleep(channel::Bells& bells) noexcept {
+void CoroutineDriver::begin_sleep(channel::Bells& bells) noexcept {
   std::uint64_t version = 0;
   Source* const source = current(version);
   if (source != nullptr) source->begin_sleep(bells);
@@ -84,7 +112,7 @@ void Driver::begin_sleep(channel::Bells& bells) noexcept {
   slept_on_.push_back(source);
 }
 
-void Driver::end_sleep() noexcept {
+void CoroutineDriver::end_sleep() noexcept {
   Source* source = nullptr;
   {
     const Lock lock{mutex_};
@@ -96,11 +124,13 @@ void Driver::end_sleep() noexcept {
   source->release();
 }
 
-void Driver::wake_waiters() noexcept {
+void CoroutineDriver::wake_waiters() noexcept {
   version_.fetch_add(1, std::memory_order_release);  // partner: Until::reached()
   moved_on_.notify_all();
 }
 
-pid_t Driver::pid() const noexcept { return ::getpid(); }
+}  // namespace
+
+Driver* Driver::make() { return new CoroutineDriver; }
 
 }  // namespace apalis::detail::actor

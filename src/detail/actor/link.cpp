@@ -13,7 +13,7 @@ Link::~Link() {
   if (listed_ && is_here()) Agenda::of_this_process().remove(*this);
 }
 
-void Link::note_awaited() {
+void Link::join_agenda() {
   if (listed_) [[likely]]
     return;
   Agenda::of_this_process().add(*this);

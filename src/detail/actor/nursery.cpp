@@ -10,12 +10,19 @@
 namespace apalis::detail::actor {
 namespace {
 
+/// The function of an order's address.
+template <class Function>
+Function* at(std::uint64_t address) noexcept {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the parent took it of a function in the same image
+  return reinterpret_cast<Function*>(address);
+}
+
 /// Makes an object by a recipe that came in a message.
 class RecipeMaker final : public Maker {
  public:
   RecipeMaker(const SpawnOrder& order, std::span<const std::byte> arguments)
-      : Maker(reinterpret_cast<void (*)(void*) noexcept>(order.destroy)),
-        make_(reinterpret_cast<void* (*)(wire::Reader&)>(order.make)) {
+      : Maker(at<void(void*) noexcept>(order.destroy)),
+        make_(at<void*(wire::Reader&)>(order.make)) {
     of_many = order.of_many != 0;
     worker = order.worker;
     arguments_.append(arguments.data(), arguments.size());
@@ -38,7 +45,7 @@ std::int32_t Nursery::spawn(const SpawnOrder& order, std::string_view title,
   std::optional<RecipeMaker> by_recipe;
   if (maker_ == nullptr) by_recipe.emplace(order, arguments);
   std::function<void()> on_start;
-  if (order.on_start != 0) on_start = reinterpret_cast<void (*)()>(order.on_start);
+  if (order.on_start != 0) on_start = at<void()>(order.on_start);
   Worker worker{region_,
                 {.slice = order.slice,
                  .max_calls = order.max_calls,

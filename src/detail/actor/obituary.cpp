@@ -126,6 +126,7 @@ std::exception_ptr obituary(Death death) {
   auto what = fmt::format("apalis: worker '{}' (pid {}) {}", death.worker, death.pid,
                           how_it_ended(death.status));
   if (!death.call.empty()) what += " during " + death.call;
+  if (!death.contents.empty()) what += fmt::format(", and with it its {}", death.contents);
   if (!cause.hint.empty()) what += ": " + cause.hint;
   if (report && death.code != nullptr) {
     auto names = sys::code_names(std::span{report->stack, report->frames}, *death.code);

@@ -3,6 +3,7 @@
 #  include <sys/single_threaded.h>  // glibc 2.32
 #endif
 
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/source.hpp>
 #include <apalis/detail/actor/state.hpp>
 #include <utility>
@@ -58,88 +59,25 @@ bool Source::try_retain() noexcept {
   return false;
 }
 
-void Source::abandon(State& state) noexcept {
-  // Of its own continuation: whoever runs that holds no lock, and looks afterwards.
-  if (state.is_continued_here()) {
-    state.abandoned = true;
-    return;
-  }
-  {
-    const Lock lock{mutex_};
-    if (state.phase() != State::Phase::settled) {
-      state.abandoned = true;
-      return;
-    }
-  }
-  delete &state;  // outside the lock, which may be the last thing that keeps this source
-}
-
-bool Source::attach(State& state, Continuation& continuation) {
-  const Lock lock{mutex_};
-  if (state.has_outcome()) return false;
-  note_awaited();
-  continuation.next = std::exchange(state.continuations, &continuation);
-  return true;
-}
-
-void Source::settle(State& state) noexcept {
-  retain();  // the state may be the last one that keeps this
-  {
-    const Lock lock{mutex_};
-    finish(state);
-    wake_waiters();
-  }
-  release();
-}
-
-void Source::complete(State& state) noexcept {
-  retain();
-  {
-    Lock lock{mutex_};
-    finish(state);
-    wake_waiters();
-    run_due(lock);
-  }
-  release();
-}
-
-bool Source::begin_computing(State& state) noexcept {
-  const Lock lock{mutex_};
-  if (state.has_outcome()) return false;
-  state.begun_before = true;
-  return true;
-}
-
-bool Source::cancel_computed(State& state) noexcept {
-  const Lock lock{mutex_};
-  if (state.has_outcome() || state.begun_before) return false;
-  state.store_cancelled();
-  state.set_phase(State::Phase::early);
-  wake_waiters();
-  return true;
-}
-
-void Source::hold(State& state) noexcept {
+void DueStates::push(State& state) noexcept {
   if (state.phase() == State::Phase::pending) state.set_phase(State::Phase::answered);
   state.next = nullptr;
-  (due_first_ == nullptr ? due_first_ : due_last_->next) = &state;
-  due_last_ = &state;
-  has_due_.store(true, std::memory_order_relaxed);
+  (first_ == nullptr ? first_ : last_->next) = &state;
+  last_ = &state;
+  some_.store(true, std::memory_order_relaxed);
 }
 
-void Source::run_all_due(Lock& lock) noexcept {
-  while (State* state = due_first_) {
-    due_first_ = state->next;
-    if (due_first_ == nullptr) has_due_.store(false, std::memory_order_relaxed);
+void DueStates::run(Lock& lock) noexcept {
+  while (State* state = first_) {
+    first_ = state->next;
+    if (first_ == nullptr) some_.store(false, std::memory_order_relaxed);
     auto* const continuations = std::exchange(state->continuations, nullptr);
     lock.unlock();
     run_continuations(*state, continuations);
     lock.lock();
     if (state->continuations != nullptr) {  // one of them attached another
-      hold(*state);
-      continue;
-    }
-    if (state->abandoned) {
+      push(*state);
+    } else if (state->abandoned) {
       lock.unlock();
       delete state;
       lock.lock();
@@ -147,7 +85,6 @@ void Source::run_all_due(Lock& lock) noexcept {
       state->set_phase(State::Phase::settled);
     }
   }
-  wake_waiters();
 }
 
 bool State::is_continued_here() const noexcept {

@@ -36,7 +36,9 @@ Worker::Worker(channel::Region& region, const WorkerPlan& plan, Maker& maker)
                    std::uint32_t{1} << plan.slice % 32, region.heavy_barriers(),
                    region.event_fd()),
       occupancy_(region.occupancy()),
-      parent_(view_.control->child_core, view_.control->parent_core) {}
+      parent_(view_.control->child_core, view_.control->parent_core),
+      placement_(region.header(), region.cores(), view_.control->parent_core,
+                 view_.control->awake.core) {}
 
 void Worker::run() {
   reach(Point::child_born);
@@ -251,25 +253,15 @@ void Worker::wait_for_request() {
   // are on their way, and staying away longer keeps a distance to the lines that the parent writes.
   breaths_ = run_ >= burst ? std::min(2 * breaths_, most_breaths) : 1;
   run_ = 0;
-  const bool shared = parent_.on_this_core();
-  if (shared) [[unlikely]] {
-    leave_parents_core();
-  } else {
+  const int core = sys::current_core();
+  const bool shared = parent_.is_on(core);
+  if (waits_++ % channel::waits_between_looks == 0) placement_.note(core, shared);
+  if (!shared) [[likely]]
     occupancy_.breathe(breaths_);
-  }
   channel::Patience patience{occupancy_, !shared && receiver_.position() > 1};
   while (!receiver_.has_message()) {
     if (!patience.pass()) return sleep_unless([this] { return receiver_.has_message(); });
   }
-}
-
-/// With a core free, sharing the parent's makes every call cost two context switches.
-void Worker::leave_parents_core() {
-  constexpr std::chrono::milliseconds interval{2};
-  const auto now = std::chrono::steady_clock::now();
-  if (occupancy_.crowded() || now - moved_ < interval) return;
-  moved_ = now;
-  sys::leave_core(sys::current_core());
 }
 
 template <class Ready>
@@ -277,6 +269,7 @@ void Worker::sleep_unless(Ready ready) {
   auto& counted = view_.control->awake.counted;
   counted.store(0, std::memory_order_relaxed);
   occupancy_.sleep();
+  placement_.leave();
   const auto ticket = own_bell_.announce();
   reach(Point::child_asleep);
   if (!ready()) {

@@ -19,11 +19,17 @@ int measure_breath() noexcept {
 }
 
 bool Patience::pass_slowly() noexcept {
-  const auto now = Clock::now();
-  if (start_ == Clock::time_point{}) start_ = now;
-  const auto waited = now - start_;
-  if (waited > yield_limit) return false;
-  if (!settled_ || waited > spin_limit || occupancy_.crowded()) {
+  // Looking at the clock would be a good part of a yield.
+  constexpr unsigned turns_between_looks = 4;
+  const bool yields = !settled_ || is_spun_out_ || occupancy_.crowded();
+  if (++slow_turns_ % turns_between_looks == 0 || !yields) {
+    const auto now = Clock::now();
+    if (start_ == Clock::time_point{}) start_ = now;
+    const auto waited = now - start_;
+    if (waited > yield_limit) return false;
+    is_spun_out_ = waited > spin_limit;
+  }
+  if (yields) {
     sys::yield_core();
   } else {
     for (int i = 0; i < 8; ++i) cpu_relax();

@@ -26,6 +26,7 @@ using Symbol = ElfW(Sym);
 constexpr std::size_t longest_name = 4096;  // a mangled one
 
 struct FreeMemory {
+  // NOLINTNEXTLINE(cppcoreguidelines-no-malloc): what the C++ ABI gives is from malloc
   void operator()(char* text) const noexcept { std::free(text); }
 };
 
@@ -51,6 +52,7 @@ Place find_place(std::uint64_t address, bool returns_there, const ModuleMap& kno
   Place place;
   place.address = address;
   place.looked_up = returns_there ? address - 1 : address;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): only looked up, never followed
   const auto* code = reinterpret_cast<const void*>(static_cast<std::uintptr_t>(place.looked_up));
   Dl_info info{};
   link_map* module = nullptr;

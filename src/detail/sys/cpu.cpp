@@ -136,16 +136,15 @@ int pin(pid_t pid, int cpu) noexcept {
 
 int current_core() noexcept { return ::sched_getcpu(); }
 
-void leave_core(int core) noexcept {
-  cpu_set_t allowed;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0 || !CPU_ISSET(core, &allowed) ||
-      CPU_COUNT(&allowed) < 2)
-    return;
-  cpu_set_t others = allowed;
-  CPU_CLR(core, &others);
-  // The first call moves us; what follows it is only permission to come back.
-  if (::sched_setaffinity(0, sizeof others, &others) == 0)
-    ::sched_setaffinity(0, sizeof allowed, &allowed);
+bool move_to_core(int core) noexcept {
+  bool moved = false;
+  (void)with_affinity([&](const cpu_set_t* allowed, std::size_t bytes, std::size_t /*cores*/) {
+    if (core < 0 || !CPU_ISSET_S(static_cast<std::size_t>(core), bytes, allowed)) return;
+    // The first call moves us; what follows it is only permission to leave again.
+    moved = pin(0, core) == 0;
+    if (moved) ::sched_setaffinity(0, bytes, allowed);
+  });
+  return moved;
 }
 
 void yield_core() noexcept { ::sched_yield(); }

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int reported_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
 constexpr unsigned patience_s = 1;                           // with a walk that does not end
-constexpr std::size_t small_stack = 16 * 1024;               // too small for the unwinder
+constexpr std::size_t small_stack = std::size_t{16} * 1024;  // too small for the unwinder
 constexpr std::uint64_t reach = std::uint64_t{1} << 20;      // of one frame over the stack's end
 constexpr int most_steps = 4 * CrashReport::most_frames;     // of a walk that finds no way
 
@@ -68,10 +68,12 @@ void watch_the_walk() noexcept {
   struct sigaction late = {};
   late.sa_handler = &give_up;
   ::sigaction(SIGALRM, &late, nullptr);
-  sigset_t alarm;
-  ::sigemptyset(&alarm);
-  ::sigaddset(&alarm, SIGALRM);
-  ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
+  // The thread, or ThreadSanitizer's handler around ours, may have blocked what ends a walk.
+  sigset_t awaited;
+  ::sigemptyset(&awaited);
+  ::sigaddset(&awaited, SIGALRM);
+  for (const int signal : reported_signals) ::sigaddset(&awaited, signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &awaited, nullptr);
   ::alarm(patience_s);
 }
 
@@ -112,6 +114,7 @@ void set_machine(void* context, const Machine& machine) noexcept {
 Machine returned(const void* context) noexcept {
   Machine machine = machine_of(context);
 #if defined(__x86_64__)
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is an integer
   std::memcpy(&machine.counter, reinterpret_cast<const void*>(machine.stack),
               sizeof machine.counter);
   machine.stack += sizeof machine.counter;

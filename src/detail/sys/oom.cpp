@@ -7,7 +7,7 @@
 namespace apalis::detail::sys {
 namespace {
 
-constexpr std::size_t longest_file = 64 * 1024;
+constexpr std::size_t longest_file = std::size_t{64} * 1024;
 constexpr std::chrono::seconds blame_lasts{5};
 
 std::string read_start(const std::string& path) {

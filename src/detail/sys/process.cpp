@@ -23,6 +23,19 @@
 namespace apalis::detail::sys {
 namespace {
 
+// ThreadSanitizer's runtime has a thread of its own, which looks after itself in a fork.
+#if defined(__SANITIZE_THREAD__)
+constexpr nlink_t runtimes_threads = 1;
+#elif defined(__has_feature)
+#  if __has_feature(thread_sanitizer)
+constexpr nlink_t runtimes_threads = 1;
+#  else
+constexpr nlink_t runtimes_threads = 0;
+#  endif
+#else
+constexpr nlink_t runtimes_threads = 0;
+#endif
+
 #ifndef P_PIDFD
 constexpr auto P_PIDFD = static_cast<idtype_t>(3);
 #endif
@@ -66,7 +79,7 @@ bool has_threads() noexcept {
   if (__libc_single_threaded != 0) return false;
 #endif
   struct stat tasks{};  // a directory's links: one for each task, and two
-  return ::stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 3;
+  return ::stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 3 + runtimes_threads;
 }
 
 pid_t fork_sibling(std::atomic<std::int32_t>& told) noexcept {

@@ -7,10 +7,10 @@ namespace apalis::detail::wire {
 namespace {
 
 // For what lies between two checks, and for throwing: a quarter of a small stack, no more of others.
-constexpr std::uintptr_t most_reserved = 256 * 1024;
+constexpr std::uintptr_t most_reserved = std::uintptr_t{256} * 1024;
 
 // On a stack of which nothing is known.
-constexpr std::uintptr_t some_stack = 64 * 1024;
+constexpr std::uintptr_t some_stack = std::uintptr_t{64} * 1024;
 
 }  // namespace
 
@@ -29,10 +29,10 @@ struct SharedTypes::Map {
   std::unordered_map<std::uint32_t, const std::type_info*> of;
 };
 
-void SharedTypes::Drop::operator()(Map* map) const noexcept { delete map; }
+void SharedTypes::clear() noexcept { delete types_; }
 
 void SharedTypes::add(std::uint32_t id) {
-  if (types_ == nullptr) types_.reset(new Map);
+  if (types_ == nullptr) types_ = new Map;
   types_->of[id] = expected_;
 }
 

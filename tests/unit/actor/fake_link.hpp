@@ -4,17 +4,18 @@
 // A link that leads nowhere, for states that need one.
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/state.hpp>
 #include <utility>
 
 namespace apalis::test {
 
-class FakeLink final : public detail::actor::Link {
+class FakeLink final : public detail::actor::LockedSource<detail::actor::Link> {
  public:
   static constexpr pid_t worker = 4242;
 
   /// `destroyed` tells when the last reference is gone.
-  explicit FakeLink(bool& destroyed) : Link({.name = "fake"}), destroyed_(destroyed) {}
+  explicit FakeLink(bool& destroyed) : LockedSource(Options{.name = "fake"}), destroyed_(destroyed) {}
 
   void publish(const detail::wire::Buffer&, detail::actor::State&) override {}
   void wake_worker() noexcept override {}

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 #include "unit/in_child.hpp"
 #include "unit/refusing.hpp"
 
@@ -30,6 +31,7 @@ using apalis::test::fine;
 using apalis::test::in_child;
 using apalis::test::read_all;
 using apalis::test::Refusing;
+using apalis::test::under_sanitizer;
 
 namespace {
 
@@ -75,19 +77,6 @@ std::multiset<std::size_t> region_sizes() {
   }
   return sizes;
 }
-
-constexpr bool under_sanitizer =
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    true;
-#elif defined(__has_feature)
-#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    true;
-#  else
-    false;
-#  endif
-#else
-    false;
-#endif
 
 }  // namespace
 

@@ -10,19 +10,9 @@
 #include <thread>
 #include <vector>
 
-namespace apalis::test {
+#include "support/sanitizers.hpp"
 
-#if defined(__SANITIZE_THREAD__)
-inline constexpr bool under_tsan = true;
-#elif defined(__has_feature)
-#  if __has_feature(thread_sanitizer)
-inline constexpr bool under_tsan = true;
-#  else
-inline constexpr bool under_tsan = false;
-#  endif
-#else
-inline constexpr bool under_tsan = false;
-#endif
+namespace apalis::test {
 
 /// Rounds for a stress test: a tenth where each costs ten times as much.
 constexpr int rounds_of(int count) {

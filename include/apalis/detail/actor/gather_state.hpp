@@ -20,11 +20,14 @@ namespace apalis::detail::actor {
 /// Which worker runs the calls, one after the other.
 class CallOrder {
  public:
-  /// In turn, from the first worker on.
-  CallOrder(std::size_t calls, std::uint32_t workers) noexcept : calls_(calls), workers_(workers) {}
-  /// As listed.
-  explicit CallOrder(std::vector<std::uint32_t> listed) noexcept
-      : calls_(listed.size()), listed_(std::move(listed)) {}
+  /// One call of each object, in order.
+  CallOrder(std::size_t objects, std::size_t workers) noexcept
+      : calls_(objects), workers_(static_cast<std::uint32_t>(workers)) {}
+  /// As they are added.
+  explicit CallOrder(std::size_t workers) noexcept : CallOrder(0, workers) {}
+
+  void reserve(std::size_t calls);
+  void add(std::uint32_t object);
 
   [[nodiscard]] std::size_t calls() const noexcept { return calls_; }
 
@@ -36,7 +39,8 @@ class CallOrder {
         if (!use(worker)) return false;
       return true;
     }
-    for (std::size_t i = 0, worker = 0; i < calls_; ++i) {
+    std::uint32_t worker = 0;
+    for (std::size_t i = 0; i < calls_; ++i) {
       if (!use(worker)) return false;
       if (++worker == workers_) worker = 0;
     }
@@ -45,15 +49,36 @@ class CallOrder {
 
  private:
   std::size_t calls_;
-  std::uint32_t workers_ = 1;
+  std::uint32_t workers_;
   std::vector<std::uint32_t> listed_;
+};
+
+/// What the workers answered, to be read one call after the other.
+class Replies {
+ public:
+  explicit Replies(const Parts& parts);
+  Replies(const Replies&) = delete;
+  Replies& operator=(const Replies&) = delete;
+  ~Replies();
+
+  /// Whether no part failed as a whole.
+  [[nodiscard]] bool all_there() const noexcept;
+
+  [[nodiscard]] wire::Reader& operator[](std::uint32_t worker) noexcept;
+  /// Why the part, or the rest of it, has no outcomes; null if it has.
+  [[nodiscard]] const std::exception_ptr& error(std::uint32_t worker) const noexcept;
+  [[nodiscard]] pid_t pid(std::uint32_t worker) const noexcept;
+  /// The exception in flight is why the rest has none.
+  void fail(std::uint32_t worker) noexcept;
+
+ private:
+  struct Reply;
+  Reply* replies_;  // owned, one a worker
+  std::uint32_t workers_;
 };
 
 template <class R, bool collected>
 using gathered_t = std::conditional_t<collected, std::vector<Outcome<R>>, batch_result_t<R>>;
-
-/// Throws Cancelled if that is what all of them are.
-[[nodiscard]] bool all_cancelled(const Parts& parts);
 
 /// `collected`: failures are part of the result and not thrown.
 /// **Threads:** the token's.
@@ -64,7 +89,7 @@ class GatherState final : public ResultState<gathered_t<R, collected>>, public P
 
   GatherState(Group& group, CallOrder order) : Parts(group.workers()), order_(std::move(order)) {
     State::attach(group);
-    whole = this;
+    whole_ = this;
     this->set_phase(State::Phase::pending);
   }
 
@@ -77,7 +102,7 @@ class GatherState final : public ResultState<gathered_t<R, collected>>, public P
     } else {
       stored_t<Results> values;
       if (decode_values(values)) return values;
-      if (all_cancelled(*this))
+      if (this->all_cancelled())
         throw Cancelled("apalis: the batch was cancelled before any of it began");
       throw_batch_error(outcomes());
     }
@@ -85,15 +110,11 @@ class GatherState final : public ResultState<gathered_t<R, collected>>, public P
 
   /// False if some call has no value.
   bool decode_values([[maybe_unused]] stored_t<Results>& values) {
-    std::vector<wire::Reader> readers;
-    readers.reserve(states.size());
-    for (const auto& state : states) {
-      if (state != nullptr && state->error() != nullptr) return false;
-      readers.emplace_back(state != nullptr ? state->bytes() : std::span<const std::byte>{});
-    }
+    Replies replies{*this};
+    if (!replies.all_there()) return false;
     if constexpr (!std::is_void_v<R>) values.reserve(order_.calls());
-    return order_.for_each([&](std::size_t worker) {
-      wire::Reader& reader = readers[worker];
+    return order_.for_each([&](std::uint32_t worker) {
+      wire::Reader& reader = replies[worker];
       if (wire::read_status(reader) != wire::CallStatus::ok) return false;
       if constexpr (!std::is_void_v<R>) values.push_back(wire::decode<R>(reader));
       return true;
@@ -101,26 +122,15 @@ class GatherState final : public ResultState<gathered_t<R, collected>>, public P
   }
 
   std::vector<Outcome<R>> outcomes() {
-    struct Answer {
-      wire::Reader reader{std::span<const std::byte>{}};
-      std::exception_ptr error;  // of the whole part
-      pid_t pid = 0;
-    };
-    std::vector<Answer> answers(states.size());
-    for (std::size_t i = 0; i < states.size(); ++i) {
-      if (states[i] == nullptr) continue;
-      answers[i].error = states[i]->error();
-      answers[i].pid = states[i]->source()->pid();
-      if (answers[i].error == nullptr) answers[i].reader = wire::Reader{states[i]->bytes()};
-    }
+    Replies replies{*this};
     std::vector<Outcome<R>> outcomes;
     outcomes.reserve(order_.calls());
-    (void)order_.for_each([&](std::size_t worker) {
-      auto& [reader, error, pid] = answers[worker];
-      if (error == nullptr) {
+    (void)order_.for_each([&](std::uint32_t worker) {
+      if (replies.error(worker) == nullptr) {
+        wire::Reader& reader = replies[worker];
         try {
           if (wire::read_status(reader) == wire::CallStatus::failed) {
-            outcomes.emplace_back(wire::read_failure(reader, pid));
+            outcomes.emplace_back(wire::read_failure(reader, replies.pid(worker)));
           } else if constexpr (std::is_void_v<R>) {
             outcomes.emplace_back(std::in_place);
           } else {
@@ -128,10 +138,10 @@ class GatherState final : public ResultState<gathered_t<R, collected>>, public P
           }
           return true;
         } catch (...) {
-          error = std::current_exception();  // nothing after it can be read
+          replies.fail(worker);  // nothing after it can be read
         }
       }
-      outcomes.emplace_back(error);
+      outcomes.emplace_back(replies.error(worker));
       return true;
     });
     return outcomes;

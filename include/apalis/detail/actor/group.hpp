@@ -9,11 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <exception>
-#include <memory>
 #include <span>
-#include <vector>
 
 namespace apalis::detail::actor {
 
@@ -26,30 +22,44 @@ using PartState = ReplyState<void>;
 /// **Threads:** the token's; with continuations, the group's lock guards the rest.
 class Parts {
  public:
-  struct Done final : Continuation {
-    explicit Done(Parts& p) noexcept : parts(p) {}
-    void run(State& /*state*/) noexcept override { parts.count_down(); }
-    Parts& parts;
-  };
+  explicit Parts(std::uint32_t workers);
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+  ~Parts();
 
-  explicit Parts(std::size_t workers) : states(workers) {}
+  /// How many workers there are; each has a part or none.
+  [[nodiscard]] std::uint32_t size() const noexcept { return workers_; }
+  [[nodiscard]] PartState* operator[](std::size_t worker) const noexcept { return states_[worker]; }
 
   [[nodiscard]] bool all_there() const noexcept;
+  /// Whether every part was cancelled before it began.
+  [[nodiscard]] bool all_cancelled() const noexcept;
+
+ private:
+  friend class WorkerGroup;
+  friend class State;
+  struct Done;
+
   void count_down() noexcept;
 
-  std::vector<OwnedState<void>> states;
-  State* whole = nullptr;
-  bool armed = false;             // continuations wait: the last part settles the whole
-  std::atomic<std::size_t> left{0};  // parts that are missing, once armed
-  std::deque<Done> done;
+  PartState** states_;  // one a worker, null where it has none; owned
+  std::uint32_t workers_;
+  bool armed_ = false;                // continuations wait: the last part settles the whole
+  std::atomic<std::size_t> left_{0};  // parts that are missing, once armed
+  Done* done_ = nullptr;              // one a worker, once armed
+
+ protected:
+  State* whole_ = nullptr;
 };
+
+struct BatchScratch;
 
 /// **Owns** a reference to each link, and ends them.
 /// **Threads:** any. **Ordering:** as each link's.
-class Group final : public Source {
+class Group : public Source {
  public:
-  explicit Group(std::vector<Link*> links)
-      : links_(std::move(links)), sources_(links_.begin(), links_.end()) {}
+  /// Of one link at least; takes over the caller's references.
+  [[nodiscard]] static Group* make(std::span<Link* const> links);
 
   [[nodiscard]] std::span<Link* const> links() const noexcept { return links_; }
   [[nodiscard]] std::uint32_t workers() const noexcept {
@@ -58,33 +68,50 @@ class Group final : public Source {
 
   /// Publishes a message to each worker that has one, then wakes those that sleep, the one on
   /// this core last; their parts are then pending. Throws as Link::publish() does.
-  void submit(std::span<const wire::Buffer* const> messages, Parts& parts);
+  virtual void submit(std::span<const wire::Buffer* const> messages, Parts& parts) = 0;
 
-  void poll() override;
-  bool drive(const Until& until, Deadline deadline) override;
-  bool wait(State& state, Deadline deadline) override;
-  bool cancel(State& state, Cancel how) override;
-  void abandon(State& state) noexcept override;
-  bool attach(State& state, Continuation& continuation) override;
-  void begin_sleep(channel::Bells& bells) noexcept override;
-  void end_sleep() noexcept override;
-  [[nodiscard]] bool has_news() const noexcept override;
-  [[nodiscard]] pid_t pid() const noexcept override;
+  /// Sends the same message to every worker.
+  virtual void submit_to_all(const wire::Buffer& message, Parts& parts) = 0;
 
   /// As Link's, of all of them: each is done before the first failure is thrown. PostErrors become
   /// one.
-  void drain();
-  void close();
-  void kill();
-  void shut(bool discard, Deadline deadline) noexcept;
+  virtual void drain() = 0;
+  virtual void close() = 0;
+  virtual void kill() = 0;
+  virtual void shut(bool discard, Deadline deadline) noexcept = 0;
+
+ protected:
+  friend class GroupMessages;
+  [[nodiscard]] virtual BatchScratch* take_scratch() = 0;
+  virtual void give_back(BatchScratch* scratch) noexcept = 0;
+
+  std::span<Link* const> links_;
+};
+
+/// A message for each worker in the making: a batch of calls, or the arguments of a map.
+///
+/// **Owns** buffers of the group's, which keep their memory from one use to the next: a small
+/// batch costs no allocation. **Threads:** one at a time.
+class GroupMessages {
+ public:
+  explicit GroupMessages(Group& group);
+  ~GroupMessages();
+  GroupMessages(const GroupMessages&) = delete;
+  GroupMessages& operator=(const GroupMessages&) = delete;
+
+  /// Adds a call of object `object` of the group.
+  void add_call(std::uint32_t object, std::span<const std::byte> call);
+  /// Adds the same to every worker's message.
+  void add_to_all(std::span<const std::byte> bytes);
+  /// Where a worker's message is written on.
+  [[nodiscard]] wire::Buffer& operator[](std::uint32_t worker);
+
+  /// Sends the messages to the workers that have one.
+  void submit(Parts& parts);
 
  private:
-  ~Group() override;
-  void wake_waiters() noexcept override;
-  void for_each(void (Link::*act)());
-
-  std::vector<Link*> links_;
-  std::vector<Source*> sources_;  // the same
+  Group& group_;
+  BatchScratch* scratch_;  // owned meanwhile
 };
 
 }  // namespace apalis::detail::actor

@@ -4,7 +4,6 @@
 // The ways in which the objects of a group get to its workers. Object i lives with worker i mod W,
 // as its object number i div W.
 
-#include <algorithm>
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/makers.hpp>
 #include <apalis/detail/sys/process_stamp.hpp>
@@ -16,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -31,6 +31,8 @@ class GroupMaker : public Maker {
     worker = which;
     workers_ = of;
   }
+
+  [[nodiscard]] std::string contents() const final;
 
  protected:
   GroupMaker(void (*d)(void*) noexcept, std::size_t objects) noexcept
@@ -55,20 +57,14 @@ template <class A>
 struct OwnShare final : wire::Objects {
   explicit OwnShare(std::uint32_t size) {
     first = static_cast<std::byte*>(
-        ::operator new(std::max<std::size_t>(size, 1) * sizeof(A), std::align_val_t{alignof(A)}));
+        ::operator new((size != 0 ? size : 1) * sizeof(A), std::align_val_t{alignof(A)}));
     stride = sizeof(A);
   }
   OwnShare(const OwnShare&) = delete;
   OwnShare& operator=(const OwnShare&) = delete;
   ~OwnShare() {
-    auto gap = broken.begin();
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (gap != broken.end() && gap->first == i) {
-        ++gap;
-      } else {
-        std::launder(reinterpret_cast<A*>(first + i * stride))->~A();
-      }
-    }
+    for (std::uint32_t i = 0; i < count; ++i)
+      if (!broken.has(i)) std::launder(reinterpret_cast<A*>(first + i * stride))->~A();
     ::operator delete(first, std::align_val_t{alignof(A)});
   }
 
@@ -78,7 +74,7 @@ struct OwnShare final : wire::Objects {
     try {
       construct(static_cast<void*>(first + count * stride));
     } catch (...) {
-      broken.emplace_back(count, std::current_exception());
+      broken.note_current(count);
     }
     ++count;
   }
@@ -203,8 +199,10 @@ class CarryGroupMaker final : public GroupMaker {
       recipe.make = [](wire::Reader& reader) -> void* {
         auto size = wire::decode<std::uint64_t>(reader);
         auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
-        for (; size > 0; --size)
-          share->add([&](void* memory) { ::new (memory) A(wire::decode<A>(reader)); });
+        // A failure to decode is the worker's failure, not one object's: what follows can't be read.
+        for (; size > 0; --size, ++share->count)
+          ::new (static_cast<void*>(share->first + share->count * share->stride))
+              A(wire::decode<A>(reader));
         // What make() gives has another destructor: both must be called by the same pointer.
         return Share::adopt(std::move(share));
       };
@@ -232,7 +230,9 @@ class CarryGroupMaker final : public GroupMaker {
     }
     [[nodiscard]] static void* adopt(std::unique_ptr<OwnShare<A>> own) {
       auto share = std::make_unique<Share>();
-      static_cast<wire::Objects&>(*share) = static_cast<const wire::Objects&>(*own);
+      share->first = own->first;
+      share->stride = own->stride;
+      share->count = own->count;
       share->own = std::move(own);
       return static_cast<wire::Objects*>(share.release());
     }

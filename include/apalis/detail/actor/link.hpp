@@ -35,6 +35,9 @@ class Maker {
   /// The same as bytes; false if something in it can't be sent. Throws what encoding throws.
   [[nodiscard]] virtual bool write(Recipe& /*recipe*/) const { return false; }
 
+  /// What was lost if its worker dies, of several objects: "objects 0, 2, 4 and 47 more".
+  [[nodiscard]] virtual std::string contents() const { return {}; }
+
   /// Ends the object's life. A destructor that throws ends the process, as everywhere.
   void (*destroy)(void* object) noexcept;
 
@@ -106,7 +109,8 @@ class Link : public Source {
   explicit Link(Options options) : options_(std::move(options)) {}
   ~Link() override;
 
-  void note_awaited() final;
+  /// A continuation waits for a call of this link: the process's event loop shall know.
+  void join_agenda();
 
   /// What a destructor can't throw: to the hook, or to stderr.
   void report_lost(const std::exception_ptr& error) const noexcept;
@@ -125,7 +129,7 @@ class Link : public Source {
   void check_other_module(const void* address) const;
 
   Options options_;
-  bool listed_ = false;  // with the process's event loop
+  bool listed_ = false;
 };
 
 }  // namespace apalis::detail::actor

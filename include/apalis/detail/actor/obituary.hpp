@@ -20,6 +20,7 @@ struct Death {
   std::string_view worker;  // the handler's name
   pid_t pid = 0;
   sys::ExitStatus status;
+  std::string_view contents;  // as Maker::contents()
   std::string call;         // in progress; empty: none was
   std::string reason;       // why this library ended it, or what it found wrong; empty: nothing
   bool killed_by_us = false;

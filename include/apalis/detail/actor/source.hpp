@@ -11,7 +11,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 
 namespace apalis::detail::channel {
 class Bells;
@@ -93,11 +92,11 @@ class Source {
   virtual bool cancel(State& state, Cancel how) = 0;
 
   /// A token lets go of its state, whatever its phase.
-  virtual void abandon(State& state) noexcept;
+  virtual void abandon(State& state) noexcept = 0;
 
   /// Has `continuation` run by whoever is inside poll(), drive() or wait() once the state has its
   /// outcome. False if it has one by now: then nothing was done.
-  virtual bool attach(State& state, Continuation& continuation);
+  virtual bool attach(State& state, Continuation& continuation) = 0;
 
   /// For one thread that waits for several sources: adds the bells to sleep on. To be ended by
   /// end_sleep().
@@ -108,25 +107,27 @@ class Source {
   /// event readable. To be followed by the bell's order(), then by a look: has_news(). `next_look`
   /// becomes earlier where poll() has something to do by then. False if there is nothing to wait for.
   virtual bool begin_event(Deadline& /*next_look*/) noexcept { return false; }
-  [[nodiscard]] virtual bool has_news() const noexcept { return has_due(); }
+  [[nodiscard]] virtual bool has_news() const noexcept = 0;
+  /// The process whose end poll() will have to learn of; 0 if there is none, or none any more.
+  [[nodiscard]] virtual pid_t watched() noexcept { return 0; }
 
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
 
   /// A state that no reply settles has its outcome: it was computed.
-  void settle(State& state) noexcept;
+  virtual void settle(State& state) noexcept = 0;
 
   /// The same, and runs its continuations at once: whoever drives what it was made of is here, and
   /// perhaps nobody drives this.
-  virtual void complete(State& state) noexcept;
+  virtual void complete(State& state) noexcept = 0;
 
   /// Of a computed state: whether its computation may begin now; not if it was cancelled. From then
   /// on it can't be.
-  [[nodiscard]] bool begin_computing(State& state) noexcept;
+  [[nodiscard]] virtual bool begin_computing(State& state) noexcept = 0;
   /// Drops a computation that has not begun.
-  [[nodiscard]] bool cancel_computed(State& state) noexcept;
+  [[nodiscard]] virtual bool cancel_computed(State& state) noexcept = 0;
 
   /// A state with continuations has its outcome. With the lock held.
-  void hold(State& state) noexcept;
+  virtual void hold(State& state) noexcept = 0;
 
   /// Whether this is the process that made it.
   [[nodiscard]] bool is_here() const noexcept { return stamp_ == sys::process_stamp(); }
@@ -139,37 +140,12 @@ class Source {
   [[nodiscard]] bool try_retain() noexcept;
 
  protected:
-  using Lock = std::unique_lock<std::mutex>;
-
   Source() noexcept = default;
   virtual ~Source();
 
-  /// Wakes the threads in drive(): something that they wait for may have happened.
-  virtual void wake_waiters() noexcept = 0;
-
-  /// A continuation waits for a state of this source. With the lock held.
-  virtual void note_awaited() {}
-
-  /// Whether continuations are due. Any thread may ask; only one with the lock knows.
-  [[nodiscard]] bool has_due() const noexcept { return has_due_.load(std::memory_order_relaxed); }
-
-  /// Runs those that are due, without the lock meanwhile. True if there were any.
-  bool run_due(Lock& lock) noexcept {
-    if (due_first_ == nullptr) [[likely]]
-      return false;
-    run_all_due(lock);
-    return true;
-  }
-
-  std::mutex mutex_;
-
  private:
   int count(int by) noexcept;
-  void run_all_due(Lock& lock) noexcept;
 
-  State* due_first_ = nullptr;  // with continuations to be run, chained by State::next
-  State* due_last_ = nullptr;
-  std::atomic<bool> has_due_{false};
   std::uint64_t stamp_ = sys::process_stamp();
   std::atomic<int> references_{1};
 };

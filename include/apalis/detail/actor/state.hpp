@@ -4,6 +4,7 @@
 // The state of one call, shared by its token and its link.
 
 #include <apalis/detail/actor/source.hpp>
+#include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <atomic>
 #include <cstddef>
@@ -133,6 +134,17 @@ bool Until::reached() const noexcept {
   return (state != nullptr && state->has_outcome()) ||
          (version != nullptr && version->load(std::memory_order_acquire) != seen) ||
          (outer != nullptr && outer->reached());
+}
+
+/// Keeps a reply that was made in this process. Throws std::bad_alloc.
+inline void keep_reply(State& state, Reply kind, const wire::Buffer& bytes) {
+  if (bytes.size() <= State::inline_bytes) {
+    state.store_small(kind, bytes.data(), bytes.size());
+  } else {
+    auto copy = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
+    std::memcpy(copy.get(), bytes.data(), bytes.size());
+    state.store(kind, std::move(copy), bytes.size());
+  }
 }
 
 /// The end of a state's time with its source: it is its token's alone, or nobody's. With the lock

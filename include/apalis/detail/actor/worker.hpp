@@ -7,6 +7,7 @@
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/actor/residence.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
+#include <apalis/detail/channel/placement.hpp>
 #include <apalis/detail/channel/receiver.hpp>
 #include <apalis/detail/channel/region.hpp>
 #include <apalis/detail/channel/sender.hpp>
@@ -46,7 +47,6 @@ class Worker final : public process::ChildBody {
  private:
   void make_object();
   void wait_for_request();
-  void leave_parents_core();
   [[nodiscard]] bool serve();  // one request; false after the last
   [[nodiscard]] std::span<const std::byte> whole_message(channel::Arrival& arrival);
   [[nodiscard]] bool begin(const channel::Arrival& arrival);
@@ -73,7 +73,8 @@ class Worker final : public process::ChildBody {
   channel::Doorbell parent_bell_;
   channel::Occupancy occupancy_;
   channel::Neighbour parent_;
-  std::chrono::steady_clock::time_point moved_;  // away from the parent's core
+  channel::Placement placement_;
+  std::uint32_t waits_ = 0;
   wire::Buffer construction_error_;  // the encoded exception, if making the object threw
   bool broken_ = false;
   wire::Buffer result_;

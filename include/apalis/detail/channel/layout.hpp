@@ -102,6 +102,7 @@ struct ControlPage {
   } calls;                                  // by the child
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> counted;  // this child is in the region's count of awake ones
+    std::atomic<std::uint32_t> core;     // and on this core + 1, by RegionHeader::workers_on
   } awake;                               // by the child
   struct alignas(line_pair) {
     std::atomic<std::int32_t> pid;  // of the process that this nursery made last
@@ -140,6 +141,9 @@ inline constexpr std::size_t control_bytes = 4096;
 inline constexpr std::size_t slice_bytes = std::size_t{1} << 20;
 static_assert(control_bytes + 2 * ring_bytes + std::size_t{2} * arena_bytes <= slice_bytes);
 
+/// More cores than these are used, but workers on them are not told apart.
+inline constexpr std::size_t most_cores = 1024;
+
 /// The first page of the region, shared by all its processes. It carries hints only: whatever a
 /// child writes here can cost time, never correctness.
 struct RegionHeader {
@@ -149,6 +153,8 @@ struct RegionHeader {
   struct alignas(line_pair) {
     std::atomic<std::int32_t> children;
   } awake;  // children not asleep
+  std::atomic<std::uint16_t> workers_on[most_cores];  // how many of them on each core
 };
+static_assert(sizeof(RegionHeader) <= control_bytes);
 
 }  // namespace apalis::detail::channel

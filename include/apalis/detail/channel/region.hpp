@@ -6,12 +6,14 @@
 
 #include <apalis/detail/channel/layout.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
+#include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/event.hpp>
 #include <apalis/detail/sys/fd.hpp>
 #include <apalis/detail/sys/memory.hpp>
 #include <apalis/detail/sys/per_process.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -38,6 +40,8 @@ class Region {
     return memory_.data() + header_bytes + slice * slice_bytes;
   }
   [[nodiscard]] RegionHeader& header() const noexcept { return *header_; }
+  /// The cores that this process was allowed when it made this.
+  [[nodiscard]] std::span<const int> cores() const noexcept { return core_list_; }
   [[nodiscard]] Occupancy occupancy() const noexcept {
     return {header_->awake.children, cores_, breath_};
   }
@@ -59,6 +63,7 @@ class Region {
   std::size_t slices_;
   std::uint32_t fresh_ = 0;           // slices from here on were never used
   std::vector<std::uint32_t> free_;  // used before, zeroed again
+  std::vector<int> core_list_ = sys::allowed_core_list();
   int cores_;
   int breath_;
   bool heavy_;

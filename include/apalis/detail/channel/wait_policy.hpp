@@ -50,8 +50,10 @@ class Neighbour {
  public:
   Neighbour(CoreHint& own, const CoreHint& peer) noexcept : own_(&own), peer_(&peer) {}
 
-  [[nodiscard]] bool on_this_core() noexcept {
-    const auto core = static_cast<std::uint32_t>(sys::current_core()) + 1;
+  [[nodiscard]] bool on_this_core() noexcept { return is_on(sys::current_core()); }
+  /// The same, where we know our core.
+  [[nodiscard]] bool is_on(int here) noexcept {
+    const auto core = static_cast<std::uint32_t>(here) + 1;
     // Stored when it changes only, so that the line stays shared.
     if (own_->core.load(std::memory_order_relaxed) != core)
       own_->core.store(core, std::memory_order_relaxed);
@@ -101,7 +103,9 @@ class Patience {
 
   Occupancy occupancy_;
   bool settled_;
+  bool is_spun_out_ = false;
   int eager_turns_;
+  unsigned slow_turns_ = 0;
   Clock::time_point start_{};
 };
 

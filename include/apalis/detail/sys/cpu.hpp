@@ -25,9 +25,9 @@ namespace apalis::detail::sys {
 /// The core that the calling thread runs on, a moment ago.
 [[nodiscard]] int current_core() noexcept;
 
-/// Moves the calling thread to another core that it may use, if there is one, and leaves its
-/// affinity as it was.
-void leave_core(int core) noexcept;
+/// Moves the calling thread to a core and leaves its affinity as it was. False if it may not run
+/// there.
+bool move_to_core(int core) noexcept;
 
 /// Lets another runnable thread use this core.
 void yield_core() noexcept;

@@ -56,6 +56,14 @@ class StackGuard {
 /// might name one of another type. **Throws** Malformed where they do.
 class SharedTypes {
  public:
+  SharedTypes() noexcept = default;
+  SharedTypes(const SharedTypes&) = delete;
+  SharedTypes& operator=(const SharedTypes&) = delete;
+  ~SharedTypes() {
+    if (types_ != nullptr) [[unlikely]]
+      clear();
+  }
+
   template <class T>
   void expect() noexcept {
     expected_ = &typeid(T);
@@ -65,12 +73,10 @@ class SharedTypes {
 
  private:
   struct Map;  // kept out of the header: to compile it would cost every user
-  struct Drop {
-    void operator()(Map* map) const noexcept;
-  };
+  void clear() noexcept;
 
   const std::type_info* expected_ = &typeid(void);
-  std::unique_ptr<Map, Drop> types_;  // null until there is one
+  Map* types_ = nullptr;  // null until there is one; owned
 };
 
 template <class T>

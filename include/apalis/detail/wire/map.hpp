@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <iterator>
 #include <string_view>
 #include <tuple>
@@ -97,10 +98,13 @@ struct MapThunk<A, TargetT, Mask, TypeList<P...>> {
     auto callable = TargetT::decode(args);
     const Reader shared = args;
     if constexpr (Mask::any && !Mask::all) SkipShared<Mask, P...>::skip_all(args);
+    std::exception_ptr unreadable;  // what an object has of its own: so is all behind it
     for (std::uint32_t i = 0; i < objects.count; ++i) {
       write_outcome(result, CallName<TargetT>::text, [&] {
-        Reader same = shared;
-        Values values(same, args);
+        if constexpr (Mask::any) {
+          if (unreadable != nullptr) std::rethrow_exception(unreadable);
+        }
+        Values values = read(shared, args, unreadable);
         A& self = *static_cast<A*>(objects.at(i));
         using R = decltype(values.call(self, callable));
         if constexpr (std::is_void_v<R>) {
@@ -110,6 +114,16 @@ struct MapThunk<A, TargetT, Mask, TypeList<P...>> {
           encode<std::remove_cvref_t<R>>(result, returned);
         }
       });
+    }
+  }
+
+ private:
+  static Values read(Reader same, Reader& own, std::exception_ptr& unreadable) {
+    try {
+      return Values(same, own);
+    } catch (...) {
+      unreadable = std::current_exception();
+      throw;
     }
   }
 };

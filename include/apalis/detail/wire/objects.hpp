@@ -3,29 +3,51 @@
 
 // Several objects in one place, each called by its index there.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <utility>
-#include <vector>
 
 namespace apalis::detail::wire {
+
+/// Which of the objects could not be made, and why; empty, it takes no memory.
+class Broken {
+ public:
+  Broken() noexcept = default;
+  Broken(const Broken&) = delete;
+  Broken& operator=(const Broken&) = delete;
+  ~Broken() {
+    if (some_) [[unlikely]]
+      clear();
+  }
+
+  /// The exception in flight is why this one was not made; indices ascend.
+  void note_current(std::uint32_t index);
+  [[nodiscard]] bool has(std::uint32_t index) const noexcept { return some_ && find(index); }
+  /// Throws what making this one threw.
+  void check(std::uint32_t index) const {
+    if (some_) [[unlikely]]
+      rethrow(index);
+  }
+
+ private:
+  struct List;
+  [[nodiscard]] bool find(std::uint32_t index) const noexcept;
+  void rethrow(std::uint32_t index) const;
+  void clear() noexcept;
+
+  bool some_ = false;
+  List* list_ = nullptr;  // owned
+};
 
 /// Objects of one type at equal distances. Whose they are, its maker knows.
 struct Objects {
   std::byte* first = nullptr;
   std::size_t stride = 0;
   std::uint32_t count = 0;
-  std::vector<std::pair<std::uint32_t, std::exception_ptr>> broken;  // not made, and why; by index
+  Broken broken = {};
 
   /// Throws what making it threw.
   [[nodiscard]] void* at(std::uint32_t index) const {
-    if (!broken.empty()) [[unlikely]] {
-      const auto found = std::ranges::lower_bound(
-          broken, index, {}, [](const auto& entry) { return entry.first; });
-      if (found != broken.end() && found->first == index) std::rethrow_exception(found->second);
-    }
+    broken.check(index);
     return first + index * stride;
   }
 };

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <apalis/detail/actor/thread_call.hpp>
+
+namespace apalis::detail::actor {
+
+constinit thread_local const ThreadCall* thread_call = nullptr;
+
+}  // namespace apalis::detail::actor
