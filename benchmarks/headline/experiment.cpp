@@ -54,6 +54,7 @@ double round_time(const std::function<void()>& round, nanoseconds block) {
 Series measure(const Panel& panel, nanoseconds task, const Plan& plan, Audience& audience) {
   const std::uint64_t steps = steps_lasting(task);
   std::vector<std::function<void()>> rounds;
+  rounds.reserve(panel.contestants.size());
   for (const Contestant& contestant : panel.contestants) {
     rounds.push_back(contestant.round_of(steps));
   }
@@ -88,6 +89,7 @@ Plan Plan::quick() {
 std::vector<Panel> run_experiment(const Plan& plan, std::size_t cores, Audience& audience) {
   // All workers first: what forks must not find threads, which some contestants start.
   std::vector<Panel> panels;
+  panels.reserve(plan.objects_a_core.size());
   for (const std::size_t objects : plan.objects_a_core) {
     panels.push_back({objects, contestants(objects * cores, cores), {}});
   }

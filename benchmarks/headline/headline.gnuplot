@@ -17,8 +17,17 @@ cores = int(field("cores"))
 quick = int(field("quick"))
 count = words(system("sed -n 's/^# variant \\([^:]*\\):.*/\\1/p' '" . data . "'"))
 name(i) = system(sprintf("sed -n 's/^# variant \\([^:]*\\):.*/\\1/p' '%s' | sed -n %dp", data, i))
-title(i) = system(sprintf("sed -n 's/^# variant [^:]*://p' '%s' | sed 's/_/\\\\_/g' | sed -n %dp", data, i))
+title(i) = system(sprintf("sed -n 's/^# variant [^:]*://p' '%s' | sed 's/_/\\\\_/g' | sed -n %dp", \
+                          data, i))
 block(i, objects) = sprintf("%s/%d", name(i), objects)
+
+# Both panels of a figure have the same axes.
+stats data using 3 name "times" nooutput
+stats data using 4 name "late_times" nooutput
+stats data using 6 name "speed_ups" nooutput
+least_time = times_min
+most_time = late_times_max
+least_speed_up = speed_ups_min
 
 # Colours of Okabe and Ito, which the colour-blind tell apart, and a mark of its own for each.
 colours = "#666666 #D55E00 #CC79A7 #56B4E9 #009E73 #E69F00 #0072B2 #000000"
@@ -44,7 +53,8 @@ look = "reset; \
 
 heading(what) = sprintf("{/:Bold*1.25 %s}\n{/*0.85 %s · %d cores used · %s · apalis %s%s}", what, \
                         machine, cores, date, commit, quick ? " · QUICK RUN, MEANS NOTHING" : "")
-panel_title(objects) = sprintf("{/:Bold %d task%s a core and round}", objects, objects == 1 ? "" : "s")
+panel_title(objects) = sprintf("{/:Bold %d task%s a core and round}", objects, \
+                               objects == 1 ? "" : "s")
 
 # --- The two figures ------------------------------------------------------------------------------
 
@@ -61,7 +71,8 @@ draw_time = "plot \
 
 # One legend for both panels: a plot of nothing, below them.
 draw_legend = "plot [0:1] [0:1] \
-  for [i = first : count] NaN with linespoints lc rgb colour(i) lw 1.6 pt mark(i) ps 0.75 \
+  for [i = first : 1] NaN with lines lc rgb colour(1) lw 1.6 dt 2 title title(1), \
+  for [i = 2 : count] NaN with linespoints lc rgb colour(i) lw 1.6 pt mark(i) ps 0.75 \
     title title(i)"
 
 do for [figure in "speed_up time"] {
@@ -74,7 +85,7 @@ do for [figure in "speed_up time"] {
         linewidth 1.5 pointscale 1.4 background rgb "white"
     }
     set output file . "." . format
-    set multiplot layout 1,2 margins 0.082, 0.985, 0.25, 0.84 spacing 0.07, 0 \
+    set multiplot layout 1,2 margins 0.09, 0.985, 0.25, 0.84 spacing 0.07, 0 \
       title heading(figure eq "time" ? "Time of a round (median, bars: quartiles)" : \
                     "Speed-up against a serial loop (median, bars: quartiles)")
     do for [panel = 1 : 2] {
@@ -82,12 +93,12 @@ do for [figure in "speed_up time"] {
       set title panel_title(objects) offset 0, -0.6
       unset label
       if (figure eq "time") {
-        set yrange [0.08 : 400000]
+        set yrange [least_time * 0.7 : most_time * 1.5]
         set ytics ("100 ns" 0.1, "1 µs" 1, "10 µs" 10, "100 µs" 100, "1 ms" 1000, "10 ms" 10000, \
                    "100 ms" 100000)
-        set ylabel (panel == 1 ? "time of a round" : "")
+        set ylabel (panel == 1 ? "time of a round" : "") offset 0.7
       } else {
-        set yrange [0.0004 : cores * 2]
+        set yrange [least_speed_up * 0.7 : cores * 2]
         set ytics ("0.001" 0.001, "0.01" 0.01, "0.1" 0.1, "1" 1, "10" 10, "100" 100)
         set ylabel (panel == 1 ? "speed-up" : "")
         set label 1 "serial loop" at graph 0.99, first 1 right offset 0, -0.6 tc rgb "#666666"

@@ -12,9 +12,9 @@ namespace {
 /// Of a coroutine; making it and waiting for it is shared out among them.
 constexpr int calls = 64;
 
-Coroutine<int> await_calls(Handler<Echo>& handler) {
+Coroutine<int> await_calls(Handler<Echo>* handler) {
   int x = 0;
-  for (int i = 0; i < calls; ++i) x = co_await handler.call(&Echo::f, x);
+  for (int i = 0; i < calls; ++i) x = co_await handler->call(&Echo::f, x);
   co_return x;
 }
 
@@ -27,7 +27,7 @@ int get_calls(Handler<Echo>& handler) {
 Measured await_call(const Effort& effort) {
   Handler<Echo> handler;
   const Side awaited{
-      .sample = [&] { return timed(calls, [&] { keep(sync_wait(await_calls(handler))); }); }};
+      .sample = [&] { return timed(calls, [&] { keep(sync_wait(await_calls(&handler))); }); }};
   const Side got{.sample = [&] { return timed(calls, [&] { keep(get_calls(handler)); }); }};
   const auto [value, reference] = interleave(effort, awaited, got);
   return medians(value, reference);

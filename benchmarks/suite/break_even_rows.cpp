@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <apalis/apalis.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -53,7 +54,7 @@ class TwoWorkers {
   }
 
  private:
-  GroupHandler<Worker> group_{{.workers = 2}, std::in_place, 2 * objects};
+  GroupHandler<Worker> group_{{.workers = 2}, std::in_place, std::size_t{2} * objects};
 };
 
 /// Which lengths a row looks at.
@@ -144,9 +145,10 @@ Measured efficiency_90(Range range, const Effort& effort) {
 }
 
 template <class Team>
-Row break_even_row(std::string name, std::string who, Range range, Target target = {}) {
-  return {.name = std::move(name),
-          .what = "length of a call from which " + std::move(who) + " gain against a serial loop",
+Row break_even_row(const std::string& name, const std::string& who, Range range,
+                   Target target = {}) {
+  return {.name = name,
+          .what = "length of a call from which " + who + " gain against a serial loop",
           .reference = "yield round trip",
           .measure = [range](const Effort& effort) { return break_even<Team>(range, effort); },
           .target = target,
@@ -154,10 +156,10 @@ Row break_even_row(std::string name, std::string who, Range range, Target target
 }
 
 template <class Team>
-Row efficiency_row(std::string name, std::string who, Range range, Target target) {
+Row efficiency_row(const std::string& name, const std::string& who, Range range, Target target) {
   target.judged = Target::Judged::value;
-  return {.name = std::move(name),
-          .what = "length of a call from which " + std::move(who) + " reach 90 % of the reference",
+  return {.name = name,
+          .what = "length of a call from which " + who + " reach 90 % of the reference",
           .reference = "2 bare processes",
           .measure = [range](const Effort& effort) { return efficiency_90<Team>(range, effort); },
           .target = target,

@@ -57,6 +57,7 @@ auto crowded_group(std::uint64_t steps) {
 auto crowded_handlers(std::uint64_t steps) {
   return [handlers = std::vector<Handler<Worker>>(crowd), steps]() mutable {
     std::vector<Token<std::uint64_t>> tokens;
+    tokens.reserve(crowd);
     for (auto& handler : handlers) tokens.push_back(handler.call(&Worker::work, steps));
     for (auto& token : tokens) keep(std::move(token).get());
   };
