@@ -209,6 +209,7 @@ std::exception_ptr ProcessLink::obituary(std::string reason, bool killed_by_us) 
 /// and fails for the death, like all others.
 void ProcessLink::fail_in_progress(Cause cause, State& state) noexcept {
   try {
+    death_told_ |= !state.abandoned;
     const auto name = state.entry != nullptr ? state.entry->name : std::string_view{"close()"};
     if (&state == victim_ && cause == Cause::overdue) {
       state.store_error(std::make_exception_ptr(
@@ -222,7 +223,6 @@ void ProcessLink::fail_in_progress(Cause cause, State& state) noexcept {
                       name, options().name, pid()))));
     } else {
       state.store_error(death_);
-      death_told_ |= !state.abandoned;
     }
   } catch (...) {
     state.store_error(std::current_exception());  // no memory for words
