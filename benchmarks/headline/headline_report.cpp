@@ -82,7 +82,7 @@ void HeadlineTable::measured(const Panel& panel) {
   if (terminal_) fmt::print(stderr, "\r\033[K");
   print_line(panel.series.back(), [](const Point& point) {
     const double speed_up = point.speed_up.median;
-    return fmt::format("{:.{}f}", speed_up, speed_up < 0.0995 ? 4 : 2);
+    return speed_up < 0.0995 ? fmt::format("{:.2g}", speed_up) : fmt::format("{:.2f}", speed_up);
   });
 }
 
