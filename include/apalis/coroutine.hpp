@@ -13,6 +13,7 @@
 #include <apalis/detail/actor/driver.hpp>
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/token.hpp>
+#include <atomic>
 #include <concepts>
 #include <coroutine>
 #include <exception>
@@ -34,7 +35,10 @@ struct CoroutinePromiseBase {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
-      return self.promise().waiting;
+      auto& promise = self.promise();
+      const auto waiting = promise.waiting;  // the frame may be gone after what follows
+      if (promise.met.exchange(true, std::memory_order_acq_rel)) return waiting;
+      return std::noop_coroutine();
     }
     void await_resume() const noexcept {}
   };
@@ -45,6 +49,10 @@ struct CoroutinePromiseBase {
 
   actor::Driver* driver = nullptr;  // null where a coroutine of another library waits for it
   std::coroutine_handle<> waiting;
+  // Its end, or the return of whoever began it: the second of the two goes on with `waiting`. So a
+  // coroutine that ends without having waited leaves nothing on the stack, even where the compiler
+  // makes no tail calls (in debug builds, under sanitizers).
+  std::atomic<bool> met{false};
   std::exception_ptr error;
 };
 
@@ -112,11 +120,12 @@ class [[nodiscard]] Coroutine {
     std::coroutine_handle<promise_type> self;
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> waiting) noexcept {
+    bool await_suspend(std::coroutine_handle<Promise> waiting) noexcept {
       self.promise().waiting = waiting;
       if constexpr (requires { self.promise().driver = waiting.promise().driver; })
         self.promise().driver = waiting.promise().driver;
-      return self;
+      self.resume();
+      return !self.promise().met.exchange(true, std::memory_order_acq_rel);
     }
     T await_resume() { return self.promise().take(); }
   };
