@@ -74,7 +74,7 @@ TEST_CASE("any range of calls can be run by a group", "[group]") {
   CHECK(g.run(list) == std::vector{4});
 }
 
-TEST_CASE("multiple_run gives one token of all results", "[group]") {
+TEST_CASE("multiple_run of a group gives one token of all results", "[group]") {
   const auto backend = each_backend();
   CAPTURE(backend);
   auto g = cells(backend, 2, 6);
