@@ -54,7 +54,7 @@ struct WorkerExit {
 /// spare child is kept for that. Calls that had not begun go to it, in order.
 struct Restart {
   unsigned max = 0;                       ///< how often in the handler's life; 0: never
-  std::chrono::milliseconds backoff{10};  ///< before the first, doubled for each
+  std::chrono::milliseconds backoff{10};  ///< before the second in a row, doubled for each
   std::chrono::milliseconds max_backoff = std::chrono::seconds{10};
 };
 

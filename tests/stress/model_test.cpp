@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "driver.hpp"
+#include "workload.hpp"
 #include "ledger.hpp"
 #include "settings.hpp"
 #include "support/catch.hpp"

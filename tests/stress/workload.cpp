@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "driver.hpp"
+#include "workload.hpp"
 
 #include <algorithm>
 #include <stdexcept>
