@@ -23,7 +23,7 @@ WaitResult Awaited::wait(const WaitOptions& options) const {
   const auto& states = list_->states;
   (void)actor::wait_many(states, options.count, deadline);
   for (std::size_t i = 0; i < states.size(); ++i)
-    (states[i]->complete() ? result.ready : result.pending).push_back(i);
+    (states[i]->complete() || states[i]->is_continued_here() ? result.ready : result.pending).push_back(i);
   return result;
 }
 

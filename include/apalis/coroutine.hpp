@@ -59,7 +59,7 @@ struct CoroutinePromiseBase {
 template <class T>
 struct CoroutinePromise : CoroutinePromiseBase {
   Coroutine<T> get_return_object() noexcept;
-  template <class U>
+  template <class U = T>
     requires std::constructible_from<T, U>
   void return_value(U&& result) {
     value.emplace(std::forward<U>(result));
@@ -109,8 +109,9 @@ class [[nodiscard]] Coroutine {
     if (self_) self_.destroy();
   }
 
-  /// Begins it; the awaiting coroutine goes on when it has ended.
-  auto operator co_await() && noexcept {
+  /// Begins it; the awaiting coroutine goes on when it has ended. Throws Error if it was moved from.
+  auto operator co_await() && {
+    if (!self_) throw Error("apalis: this coroutine was moved from");
     return Awaiter{self_};
   }
 

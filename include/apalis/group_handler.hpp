@@ -17,7 +17,7 @@
 #include <apalis/call.hpp>
 #include <apalis/carry.hpp>
 #include <apalis/detail/actor/gather_state.hpp>
-#include <apalis/detail/actor/group.hpp>
+#include <apalis/detail/actor/worker_group.hpp>
 #include <apalis/detail/actor/group_makers.hpp>
 #include <apalis/detail/actor/residence.hpp>
 #include <apalis/detail/core/short_name.hpp>
@@ -220,42 +220,42 @@ class GroupHandler {
   /// the calls, or Token<void>. If any of them fails, the token throws BatchError with every
   /// outcome.
   template <class Calls>
-  auto multiple_run(const Calls& calls) {
+  auto multiple_run(const Calls& calls) const {
     using R = typename decltype(result_of(*std::begin(calls)))::type;
     return submit_calls<R, false>(calls);
   }
 
   /// The same with failures among the results: Token<std::vector<Outcome<R>>>.
   template <class Calls>
-  auto multiple_run(const Calls& calls, collect_t) {
+  auto multiple_run(const Calls& calls, collect_t) const {
     using R = typename decltype(result_of(*std::begin(calls)))::type;
     return submit_calls<R, true>(calls);
   }
 
   /// The same, and the results at once: std::vector<R>, or nothing.
   template <class Calls>
-  auto run(const Calls& calls) {
+  auto run(const Calls& calls) const {
     return multiple_run(calls).get();
   }
   template <class Calls>
-  auto run(const Calls& calls, collect_t) {
+  auto run(const Calls& calls, collect_t) const {
     return multiple_run(calls, collect).get();
   }
 
   /// Calls every object with the same arguments, or with its own from each(): std::vector<R> in the
   /// order of the objects, or nothing. The fastest way to reach them all.
   template <class F, class... Args>
-  auto map(const F& callable, const Args&... args) {
+  auto map(const F& callable, const Args&... args) const {
     return start_map(callable, args...).get();
   }
   template <auto Method, class... Args>
-  auto map(const Args&... args) {
+  auto map(const Args&... args) const {
     return start_map<Method>(args...).get();
   }
 
   /// The same as a token.
   template <class F, class... Args>
-  auto start_map(const F& callable, const Args&... args) {
+  auto start_map(const F& callable, const Args&... args) const {
     using D = std::decay_t<F>;
     using R = detail::wire::map_result_t<A, D, Args...>;
     detail::wire::Buffer message;
@@ -266,7 +266,7 @@ class GroupHandler {
     return submit_map<R, typename Shape::Parameters>(message, args...);
   }
   template <auto Method, class... Args>
-  auto start_map(const Args&... args) {
+  auto start_map(const Args&... args) const {
     using F = std::remove_const_t<decltype(Method)>;
     using R = detail::wire::map_result_t<A, F, Args...>;
     detail::wire::Buffer message;
@@ -371,7 +371,7 @@ class GroupHandler {
   }
 
   template <class R, bool collected, class Submit>
-  auto gather(detail::actor::CallOrder order, Submit submit) {
+  auto gather(detail::actor::CallOrder order, Submit submit) const {
     using State = detail::actor::GatherState<R, collected>;
     auto state = std::make_unique<State>(group(), std::move(order));
     submit(*state);
@@ -379,7 +379,7 @@ class GroupHandler {
   }
 
   template <class R, bool collected, class Calls>
-  auto submit_calls(const Calls& calls) {
+  auto submit_calls(const Calls& calls) const {
     detail::actor::GroupMessages messages{group()};
     detail::actor::CallOrder order{workers()};
     order.reserve(static_cast<std::size_t>(std::distance(std::begin(calls), std::end(calls))));
@@ -395,7 +395,7 @@ class GroupHandler {
   }
 
   template <class R, class Parameters, class... Args>
-  auto submit_map(detail::wire::Buffer& shared, const Args&... args) {
+  auto submit_map(detail::wire::Buffer& shared, const Args&... args) const {
     detail::actor::CallOrder order{size_, workers()};
     check_entry(shared);
     if constexpr ((detail::wire::is_each<Args> || ...)) {

@@ -49,7 +49,8 @@ struct WorkerExit {
   std::exception_ptr error; ///< the WorkerDied that calls fail with; null if expected
 };
 
-/// Whether a worker that died is replaced. The next one makes its object as the first one did: from
+/// Whether a worker that died is replaced. (Backends without processes have none that dies, and
+/// ignore this and max_calls_per_worker.) The next one makes its object as the first one did: from
 /// the constructor's arguments or the carried object, as they were when the handler was made. A
 /// spare child is kept for that. Calls that had not begun go to it, in order.
 struct Restart {

@@ -135,9 +135,13 @@ class [[nodiscard]] Token {
   }
 
   /// The result as get() gives it: const R&, or R of a temporary or moved token.
-  auto operator co_await() & { return detail::actor::TokenAwaiter<R, false>{checked(), nullptr}; }
+  auto operator co_await() & {
+    if (!checked().has_outcome()) (void)source_here();
+    return detail::actor::TokenAwaiter<R, false>{*state_, nullptr};
+  }
   auto operator co_await() && {
     auto& state = checked();
+    if (!state.has_outcome()) (void)source_here();
     return detail::actor::TokenAwaiter<R, true>{state, std::move(state_)};
   }
 

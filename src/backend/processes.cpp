@@ -469,9 +469,29 @@ void ProcessLink::close() {
   close_until(no_deadline);
 }
 
+void ProcessLink::begin_close(bool discard) noexcept {
+  try {
+    Lock lock{mutex_};
+    // Whoever is in mid-message comes first; and a journal's message is as good as sent.
+    if (sending_ || closing_ || life_ != Life::running || journal_ != nullptr) return;
+    if (discard) cancel_queued();
+    farewell_.set_phase(State::Phase::pending);
+    close_begun_ = accept(lock, Request::close, wire::Buffer{}, &farewell_, actor::at_once);
+    closing_ = close_accepted_ = close_begun_;
+  } catch (...) {  // then close() or shut() will tell
+  }
+  child_bell_.ring();
+}
+
 void ProcessLink::close_until(Deadline deadline) {
-  Errand errand;
+  Errand own;
+  Errand* sent = nullptr;
   {
+    const Lock lock{mutex_};
+    if (std::exchange(close_begun_, false)) sent = &farewell_;
+  }
+  Errand& errand = sent != nullptr ? *sent : own;
+  if (sent == nullptr) {
     Lock lock{mutex_};
     take_turn(lock, deadline);
     if (life_ == Life::ended && death_ != nullptr && !std::exchange(death_told_, true))
@@ -513,7 +533,7 @@ void ProcessLink::shut(bool discard, Deadline deadline) noexcept {
   try {
     {
       Lock lock{mutex_};
-      if (life_ == Life::ended || closing_) {
+      if (!close_begun_ && (life_ == Life::ended || closing_)) {
         if (closing_) dismiss("its handler was destroyed");
         run_due(lock);
         const auto untold =

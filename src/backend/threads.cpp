@@ -134,7 +134,7 @@ bool ThreadLink::drive(const Until& until, Deadline deadline) {
   if (until.state != nullptr && until.state->is_continued_here()) return true;
   channel::Patience patience{occupancy_, !worker_.on_this_core()};
   for (;;) {
-    if (has_due()) {
+    if (has_due() || untold_failure_.load(std::memory_order_relaxed)) {
       poll();
       patience = channel::Patience{occupancy_};
     }
@@ -142,7 +142,7 @@ bool ThreadLink::drive(const Until& until, Deadline deadline) {
     if (deadline != actor::no_deadline && Clock::now() >= deadline) return false;
     if (patience.pass()) continue;
     const auto ticket = parent_bell_.announce();
-    if (until.reached() || has_due()) continue;
+    if (until.reached() || has_due() || untold_failure_.load(std::memory_order_relaxed)) continue;
     std::optional<std::chrono::nanoseconds> limit;
     if (deadline != actor::no_deadline)
       limit = std::max<std::chrono::nanoseconds>(deadline - Clock::now(), {});
@@ -159,6 +159,7 @@ bool ThreadLink::cancel(State& state, Cancel how) {
     state.store_cancelled();
     actor::finish(state);
     room_.notify_one();
+    wake_waiters();
     return true;
   }
   if (running_ != &state) return false;
@@ -182,15 +183,36 @@ void ThreadLink::drain() {
 
 void ThreadLink::close() { close_until(actor::no_deadline); }
 
+void ThreadLink::begin_close(bool discard) noexcept {
+  if (discard) discard_queued();
+  try {
+    Lock lock{mutex_};
+    if (!open_ || queue_.size() >= most_queued) return;
+    farewell_.set_phase(State::Phase::pending);
+    enqueue(lock, Request::close, wire::Buffer{}, &farewell_);
+    open_ = false;
+    close_begun_ = true;
+  } catch (...) {  // no memory: then close() or shut() will tell
+  }
+  worker_bell_.ring();
+}
+
 /// Calls still queued when `patience` ends are dropped; the one that runs is waited for.
 void ThreadLink::close_until(Deadline patience) {
-  Errand errand;
+  Errand own;
+  Errand* sent = nullptr;
   {
     Lock lock{mutex_};
-    if (!std::exchange(open_, false)) return;
-    errand.set_phase(State::Phase::pending);
-    enqueue(lock, Request::close, wire::Buffer{}, &errand);
+    if (std::exchange(close_begun_, false)) {
+      sent = &farewell_;
+    } else {
+      if (!open_) return;
+      own.set_phase(State::Phase::pending);
+      enqueue(lock, Request::close, wire::Buffer{}, &own);
+      open_ = false;
+    }
   }
+  Errand& errand = sent != nullptr ? *sent : own;
   worker_bell_.ring();
   if (!wait(errand, patience)) {
     discard_queued();
@@ -247,6 +269,7 @@ void ThreadLink::surface(PostFailures& failures, std::uint64_t count) const {
 /// something to tell.
 void ThreadLink::report(Lock& lock) noexcept {
   if (!failures_.has_unreported() || !options().on_error) return;
+  untold_failure_.store(false, std::memory_order_relaxed);
   const auto error = failures_.report(pid());
   lock.unlock();
   call_hook(error);
@@ -391,6 +414,8 @@ void ThreadLink::run_post(const Item& item) {
       const Lock lock{mutex_};
       ++failed_posts_;
       failures_.note(result_.bytes());
+      if (options().on_error && failures_.has_unreported())
+        untold_failure_.store(true, std::memory_order_relaxed);
     }
     wake_waiters();
   }

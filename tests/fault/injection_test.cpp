@@ -171,6 +171,11 @@ void whole_life(bool served) {
     for (int i = 0; i < 5; ++i) settle(h.call(&Subject::add, 1));
     h.close();
   });
+  attempt([] {
+    Handler<Subject> h{{.backend = apalis::Backend::threads}, std::in_place};
+    use(h);
+    h.close();
+  });
   ForkServer::stop();
   expect(::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD, "a child was left");
 }

@@ -3,7 +3,7 @@
 
 // Opens the links of a group, and says what is wrong with its use.
 
-#include <apalis/detail/actor/group.hpp>
+#include <apalis/detail/actor/worker_group.hpp>
 #include <apalis/detail/actor/group_makers.hpp>
 #include <apalis/options.hpp>
 #include <cstddef>

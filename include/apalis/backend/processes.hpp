@@ -61,6 +61,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
   bool cancel(State& state, Cancel how) override;
   void drain() override;
   void close() override;
+  void begin_close(bool discard) noexcept override;
   void shut(bool discard, Deadline deadline) noexcept override;
   void kill() override;
   bool alive() override;
@@ -166,6 +167,8 @@ class ProcessLink final : public actor::LockedSource<Link> {
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
   Life life_ = Life::running;
   bool closing_ = false;         // no more calls: the close message is on its way
+  bool close_begun_ = false;     // by begin_close(): nobody has waited for its end yet
+  Errand farewell_;              // that of begin_close()
   bool close_accepted_ = false;  // so that a worker without pending calls has ended as it was told
   std::exception_ptr death_;  // of the last worker: why calls fail, once ended, but by close()
   bool death_told_ = false;   // some caller has seen it, or asked for it by kill()

@@ -35,6 +35,7 @@ class SerialLink final : public actor::LockedSource<Link> {
   bool cancel(State& state, Cancel how) override;
   void drain() override;
   void close() override;
+  void begin_close(bool /*discard*/) noexcept override {}
   void shut(bool discard, Deadline deadline) noexcept override;
   void kill() override;
   bool alive() override;

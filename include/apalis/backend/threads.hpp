@@ -4,6 +4,7 @@
 // The link to a worker thread of this process: what Backend::threads is made of. Arguments and
 // results are encoded all the same, so that a program behaves alike.
 
+#include <apalis/detail/actor/inbox.hpp>
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
@@ -49,6 +50,7 @@ class ThreadLink final : public actor::LockedSource<Link> {
   bool cancel(State& state, Cancel how) override;
   void drain() override;
   void close() override;
+  void begin_close(bool discard) noexcept override;
   void shut(bool discard, Deadline deadline) noexcept override;
   void kill() override;
   bool alive() override;
@@ -110,8 +112,11 @@ class ThreadLink final : public actor::LockedSource<Link> {
   std::size_t waiting_for_room_ = 0;
   State* running_ = nullptr;
   bool open_ = true;
+  bool close_begun_ = false;  // by begin_close(): nobody has waited for its end yet
+  actor::Errand farewell_;    // that of begin_close()
   std::uint64_t failed_posts_ = 0;
   PostFailures failures_;
+  std::atomic<bool> untold_failure_{false};  // to the hook, if there is one
 
   actor::ThreadCall current_;
   actor::Residence residence_;

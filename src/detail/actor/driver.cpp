@@ -33,6 +33,7 @@ class CoroutineDriver final : public LockedSource<Driver> {
   }
   void wake_waiters() noexcept override;
   [[nodiscard]] Source* current(std::uint64_t& version);  // retained; may be null
+  static void let_go_of(Source* source) noexcept;
 
   std::condition_variable moved_on_;
   std::atomic<std::uint64_t> version_{0};
@@ -49,7 +50,14 @@ void CoroutineDriver::follow(Source& source) {
     before = std::exchange(current_, &source);
     wake_waiters();
   }
-  if (before != nullptr) before->release();
+  let_go_of(before);
+}
+
+/// Who waits for the coroutine may be asleep there.
+void CoroutineDriver::let_go_of(Source* source) noexcept {
+  if (source == nullptr) return;
+  source->nudge();
+  source->release();
 }
 
 void CoroutineDriver::complete(State& state) noexcept {
@@ -58,8 +66,10 @@ void CoroutineDriver::complete(State& state) noexcept {
     const Lock lock{mutex_};
     before = std::exchange(current_, nullptr);
   }
-  if (before != nullptr) before->release();
-  LockedSource::complete(state);
+  retain();
+  LockedSource::complete(state);  // which may be the last thing that kept this
+  let_go_of(before);
+  release();
 }
 
 Source* CoroutineDriver::current(std::uint64_t& version) {
@@ -79,6 +89,7 @@ void CoroutineDriver::poll() {
 }
 
 bool CoroutineDriver::drive(const Until& until, Deadline deadline) {
+  if (until.state != nullptr && until.state->is_continued_here()) return true;
   for (;;) {
     std::uint64_t version = 0;
     Source* const source = current(version);

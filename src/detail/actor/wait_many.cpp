@@ -14,7 +14,7 @@ constexpr std::chrono::microseconds patience{200};  // before sleeping
 
 std::size_t count_outcomes(std::span<State* const> states) {
   return static_cast<std::size_t>(std::ranges::count_if(
-      states, [](State* s) { return s == nullptr || s->complete(); }));
+      states, [](State* s) { return s == nullptr || s->complete() || s->is_continued_here(); }));
 }
 
 /// The distinct sources of those that still wait.

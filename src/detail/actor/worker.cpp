@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <apalis/detail/actor/current_call.hpp>
+#include <apalis/detail/actor/thread_call.hpp>
 #include <apalis/detail/actor/worker.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/parent_watch.hpp>
 #include <apalis/detail/sys/process.hpp>
 #include <apalis/detail/sys/stdio.hpp>
+#include <apalis/detail/sys/thread.hpp>
 #include <apalis/detail/wire/exception.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/error.hpp>
@@ -42,6 +44,10 @@ Worker::Worker(channel::Region& region, const WorkerPlan& plan, Maker& maker)
 
 void Worker::run() {
   reach(Point::child_born);
+  if (thread_call != nullptr) {  // forked by a call of the threads backend
+    thread_call = nullptr;
+    sys::unblock_signals();
+  }
   if (!region_.isolate(plan_.slice, plan_.from_nursery)) sys::exit_now(exit_no_memory);
   sys::arm_crash_report(view_.control->crash);
   current_call.enter(*view_.control, plan_.generation, maker_.worker);

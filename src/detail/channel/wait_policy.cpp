@@ -19,6 +19,7 @@ int measure_breath() noexcept {
 }
 
 bool Patience::pass_slowly() noexcept {
+  if (is_over_) return false;
   // Looking at the clock would be a good part of a yield.
   constexpr unsigned turns_between_looks = 4;
   const bool yields = !settled_ || is_spun_out_ || occupancy_.crowded();
@@ -26,7 +27,8 @@ bool Patience::pass_slowly() noexcept {
     const auto now = Clock::now();
     if (start_ == Clock::time_point{}) start_ = now;
     const auto waited = now - start_;
-    if (waited > yield_limit) return false;
+    is_over_ = waited > yield_limit;
+    if (is_over_) return false;
     is_spun_out_ = waited > spin_limit;
   }
   if (yields) {

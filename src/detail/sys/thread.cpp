@@ -40,6 +40,12 @@ Thread::Thread(const std::string& name, void (*body)(void*), void* argument) {
   ::pthread_setname_np(id_, name.substr(0, longest).c_str());
 }
 
+void unblock_signals() noexcept {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
 void Thread::join() noexcept {
   if (std::exchange(joinable_, false)) ::pthread_join(id_, nullptr);
 }

@@ -29,6 +29,7 @@ class FakeLink final : public detail::actor::LockedSource<detail::actor::Link> {
   Counts counts() override { return {}; }
   void drain() override {}
   void close() override {}
+  void begin_close(bool) noexcept override {}
   void shut(bool, detail::actor::Deadline) noexcept override {}
   void kill() override {}
   [[nodiscard]] bool alive() override { return true; }

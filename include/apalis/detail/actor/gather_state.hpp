@@ -4,7 +4,7 @@
 // The state of calls that went to several workers, a message each.
 
 #include <apalis/detail/actor/batch_state.hpp>
-#include <apalis/detail/actor/group.hpp>
+#include <apalis/detail/actor/worker_group.hpp>
 #include <apalis/detail/wire/batch.hpp>
 #include <apalis/error.hpp>
 #include <apalis/outcome.hpp>

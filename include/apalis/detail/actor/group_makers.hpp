@@ -12,6 +12,7 @@
 #include <apalis/detail/wire/sendable.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <new>
@@ -146,7 +147,8 @@ class SameGroupMaker final : public GroupMaker {
   }
 
   bool write(Recipe& recipe) const override {
-    if constexpr ((wire::sendable_value<sent_as_t<const Args&>> && ...)) {
+    if constexpr ((wire::sendable_value<sent_as_t<const Args&>> && ...) &&
+                  (std::is_convertible_v<const Args&, sent_as_t<const Args&>> && ...)) {
       recipe.make = [](wire::Reader& reader) -> void* {
         auto size = wire::decode<std::uint64_t>(reader);
         // Braces: decoded from left to right.
@@ -155,7 +157,9 @@ class SameGroupMaker final : public GroupMaker {
         auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
         for (; size > 0; --size)
           share->add([&](void* memory) {
-            std::apply([&](const auto&... each) { ::new (memory) A(each...); }, sent);
+            std::apply(
+                [&](const auto&... each) { ::new (memory) A(as_const_argument<const Args&>(each)...); },
+                sent);
           });
         return OwnShare<A>::released(std::move(share));
       };
@@ -199,10 +203,17 @@ class CarryGroupMaker final : public GroupMaker {
       recipe.make = [](wire::Reader& reader) -> void* {
         auto size = wire::decode<std::uint64_t>(reader);
         auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
-        // A failure to decode is the worker's failure, not one object's: what follows can't be read.
-        for (; size > 0; --size, ++share->count)
-          ::new (static_cast<void*>(share->first + share->count * share->stride))
-              A(wire::decode<A>(reader));
+        std::exception_ptr unreadable;  // so is all behind it
+        for (; size > 0; --size)
+          share->add([&](void* memory) {
+            if (unreadable != nullptr) std::rethrow_exception(unreadable);
+            try {
+              ::new (memory) A(wire::decode<A>(reader));
+            } catch (...) {
+              unreadable = std::current_exception();
+              throw;
+            }
+          });
         // What make() gives has another destructor: both must be called by the same pointer.
         return Share::adopt(std::move(share));
       };
@@ -219,21 +230,23 @@ class CarryGroupMaker final : public GroupMaker {
  private:
   struct Share final : wire::Objects {
     std::shared_ptr<std::vector<A>> all;  // null in a fork, where only its own are destroyed
-    std::unique_ptr<OwnShare<A>> own;     // of one made from bytes
+    bool owns_memory = false;             // of one made from bytes
 
     static void destroy(void* objects) noexcept {
       const std::unique_ptr<Share> share{
           static_cast<Share*>(static_cast<wire::Objects*>(objects))};
-      if (share->all != nullptr || share->own != nullptr) return;
+      if (share->all != nullptr) return;
       for (std::uint32_t i = 0; i < share->count; ++i)
-        reinterpret_cast<A*>(share->first + i * share->stride)->~A();
+        if (!share->broken.has(i)) reinterpret_cast<A*>(share->first + i * share->stride)->~A();
+      if (share->owns_memory) ::operator delete(share->first, std::align_val_t{alignof(A)});
     }
     [[nodiscard]] static void* adopt(std::unique_ptr<OwnShare<A>> own) {
       auto share = std::make_unique<Share>();
-      share->first = own->first;
+      share->first = std::exchange(own->first, nullptr);
       share->stride = own->stride;
-      share->count = own->count;
-      share->own = std::move(own);
+      share->count = std::exchange(own->count, 0);
+      share->broken.swap(own->broken);
+      share->owns_memory = true;
       return static_cast<wire::Objects*>(share.release());
     }
   };

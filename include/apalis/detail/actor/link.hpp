@@ -80,6 +80,10 @@ class Link : public Source {
   /// drain(), then the object's destructor, then the end of the worker. Calls after it throw.
   virtual void close() = 0;
 
+  /// The first half of close() or shut(), where it needs no waiting: several workers end side by
+  /// side when each is told before the first is waited for.
+  virtual void begin_close(bool discard) noexcept = 0;
+
   /// What a handler's destructor does: close(), but kill() at the deadline. With `discard`, queued
   /// calls are cancelled first. Reports errors by the hook.
   virtual void shut(bool discard, Deadline deadline) noexcept = 0;

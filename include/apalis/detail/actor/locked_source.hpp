@@ -63,22 +63,26 @@ class LockedSource : public Base {
 
   void settle(State& state) noexcept override {
     this->retain();  // the state may be the last one that keeps this
+    bool dead = false;
     {
       const Lock lock{mutex_};
-      finish(state);
+      dead = finish_kept(state);
       wake_waiters();
     }
+    if (dead) delete &state;  // without the lock, for its value may be anything
     this->release();
   }
 
   void complete(State& state) noexcept override {
     this->retain();
+    bool dead = false;
     {
       Lock lock{mutex_};
-      finish(state);
+      dead = finish_kept(state);
       wake_waiters();
       run_due(lock);
     }
+    if (dead) delete &state;
     this->release();
   }
 
@@ -99,6 +103,20 @@ class LockedSource : public Base {
   }
 
   void hold(State& state) noexcept override { due_.push(state); }
+
+  void detach(State& state, Continuation& continuation) noexcept override {
+    const Lock lock{mutex_};
+    for (Continuation** at = &state.continuations; *at != nullptr; at = &(*at)->next)
+      if (*at == &continuation) {
+        *at = continuation.next;
+        return;
+      }
+  }
+
+  void nudge() noexcept override {
+    const Lock lock{mutex_};
+    wake_waiters();
+  }
 
   [[nodiscard]] bool has_news() const noexcept override { return has_due(); }
 

@@ -30,6 +30,16 @@ decltype(auto) as_argument(Sent& sent) {
   }
 }
 
+/// The same for one that is used several times.
+template <class Argument, class Sent>
+decltype(auto) as_const_argument(const Sent& sent) {
+  if constexpr (std::is_same_v<Sent, std::decay_t<Argument>>) {
+    return (sent);
+  } else {
+    return sent.c_str();
+  }
+}
+
 /// Constructs it there.
 template <class A, class... Args>
 class InPlaceMaker final : public Maker {

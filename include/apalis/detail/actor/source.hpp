@@ -99,6 +99,12 @@ class Source {
   /// outcome. False if it has one by now: then nothing was done.
   virtual bool attach(State& state, Continuation& continuation) = 0;
 
+  /// Takes it back before it ran. It must not be about to run on another thread.
+  virtual void detach(State& state, Continuation& continuation) noexcept = 0;
+
+  /// Has the threads in drive() look again at what they wait for.
+  virtual void nudge() noexcept = 0;
+
   /// For one thread that waits for several sources: adds the bells to sleep on. To be ended by
   /// end_sleep().
   virtual void begin_sleep(channel::Bells& bells) noexcept = 0;

@@ -147,16 +147,23 @@ inline void keep_reply(State& state, Reply kind, const wire::Buffer& bytes) {
   }
 }
 
-/// The end of a state's time with its source: it is its token's alone, or nobody's. With the lock
-/// held.
-inline void finish(State& state) noexcept {
+/// The end of a state's time with its source: it is its token's alone, or nobody's, which is told
+/// by true: then it is to be deleted. With the lock held.
+[[nodiscard]] inline bool finish_kept(State& state) noexcept {
   if (state.continuations != nullptr) [[unlikely]] {
     state.source()->hold(state);
   } else if (state.abandoned) [[unlikely]] {
-    delete &state;
+    return true;
   } else {
     state.set_phase(State::Phase::settled);
   }
+  return false;
+}
+
+/// The same for a call's state, which holds nothing of the user's: what nobody wants is deleted.
+inline void finish(State& state) noexcept {
+  if (finish_kept(state)) [[unlikely]]
+    delete &state;
 }
 
 }  // namespace apalis::detail::actor

@@ -25,7 +25,11 @@ struct ThenResult<F, void, moved> {
 };
 
 template <class F, class T, bool moved>
-concept can_follow = requires { typename ThenResult<F, T, moved>::type; };
+concept can_follow =
+    (std::is_void_v<T> && std::is_invocable_v<F&>) ||
+    (!std::is_void_v<T> &&
+     std::is_invocable_v<F&, std::conditional_t<moved, std::add_rvalue_reference_t<T>,
+                                                std::add_lvalue_reference_t<const T>>>);
 
 /// **Owns** the callable and, if the token was given away, the state before it.
 /// **Threads:** its token's; run() on whichever thread is inside the source.

@@ -17,6 +17,12 @@ class TokenAwaiter final : private Continuation {
  public:
   TokenAwaiter(ResultState<R>& state, OwnedState<R> owned) noexcept
       : state_(state), owned_(std::move(owned)) {}
+  TokenAwaiter(const TokenAwaiter&) = delete;
+  TokenAwaiter& operator=(const TokenAwaiter&) = delete;
+  /// Of a coroutine that is destroyed while it waits: nothing will go on.
+  ~TokenAwaiter() {
+    if (waits_) state_.source()->detach(state_, *this);
+  }
 
   [[nodiscard]] bool await_ready() const noexcept { return state_.has_outcome(); }
 
@@ -25,8 +31,11 @@ class TokenAwaiter final : private Continuation {
   bool await_suspend(std::coroutine_handle<Promise> coroutine) {
     coroutine_ = coroutine;
     if constexpr (requires { coroutine.promise().driver->follow(*state_.source()); })
-      coroutine.promise().driver->follow(*state_.source());
-    return state_.source()->attach(state_, *this);  // then it may be over before this returns
+      if (auto* const driver = coroutine.promise().driver) driver->follow(*state_.source());
+    waits_ = true;
+    if (state_.source()->attach(state_, *this)) return true;  // it may even be over by now
+    waits_ = false;
+    return false;
   }
 
   decltype(auto) await_resume() {
@@ -40,11 +49,15 @@ class TokenAwaiter final : private Continuation {
   }
 
  private:
-  void run(State& /*state*/) noexcept override { coroutine_.resume(); }
+  void run(State& /*state*/) noexcept override {
+    waits_ = false;
+    coroutine_.resume();
+  }
 
   ResultState<R>& state_;
   OwnedState<R> owned_;
   std::coroutine_handle<> coroutine_;
+  bool waits_ = false;
 };
 
 }  // namespace apalis::detail::actor

@@ -104,6 +104,7 @@ class Patience {
   Occupancy occupancy_;
   bool settled_;
   bool is_spun_out_ = false;
+  bool is_over_ = false;
   int eager_turns_;
   unsigned slow_turns_ = 0;
   Clock::time_point start_{};

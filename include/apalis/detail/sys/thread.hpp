@@ -26,4 +26,7 @@ class Thread {
   bool joinable_ = false;
 };
 
+/// Undoes for the calling thread what a Thread's start did to its signals.
+void unblock_signals() noexcept;
+
 }  // namespace apalis::detail::sys

@@ -95,7 +95,8 @@ struct MapThunk<A, TargetT, Mask, TypeList<P...>> {
 
   static void invoke(void* place, Reader& args, Buffer& result) {
     const auto& objects = *static_cast<const Objects*>(place);
-    auto callable = TargetT::decode(args);
+    const Reader encoded = args;
+    auto first = TargetT::decode(args);
     const Reader shared = args;
     if constexpr (Mask::any && !Mask::all) SkipShared<Mask, P...>::skip_all(args);
     std::exception_ptr unreadable;  // what an object has of its own: so is all behind it
@@ -106,6 +107,9 @@ struct MapThunk<A, TargetT, Mask, TypeList<P...>> {
         }
         Values values = read(shared, args, unreadable);
         A& self = *static_cast<A*>(objects.at(i));
+        // One with state may change it: each object's call starts with what was sent.
+        Reader again = encoded;
+        auto&& callable = callable_for_one(first, again);
         using R = decltype(values.call(self, callable));
         if constexpr (std::is_void_v<R>) {
           values.call(self, callable);
@@ -118,6 +122,15 @@ struct MapThunk<A, TargetT, Mask, TypeList<P...>> {
   }
 
  private:
+  using Callable = typename TargetT::Callable;
+  static decltype(auto) callable_for_one(Callable& first, [[maybe_unused]] Reader& encoded) {
+    if constexpr (std::is_class_v<Callable> && !std::is_empty_v<Callable>) {
+      return TargetT::decode(encoded);
+    } else {
+      return (first);
+    }
+  }
+
   static Values read(Reader same, Reader& own, std::exception_ptr& unreadable) {
     try {
       return Values(same, own);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <apalis/detail/actor/gather_state.hpp>
-#include <apalis/detail/actor/group.hpp>
+#include <apalis/detail/actor/worker_group.hpp>
 #include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/residence.hpp>
@@ -183,7 +183,10 @@ class WorkerGroup final : public LockedSource<Group> {
   [[nodiscard]] bool has_news() const noexcept override;
   [[nodiscard]] pid_t pid() const noexcept override { return ::getpid(); }
   void drain() override { for_each(&Link::drain); }
-  void close() override { for_each(&Link::close); }
+  void close() override {
+    for (Link* link : own_) link->begin_close(false);
+    for_each(&Link::close);
+  }
   void kill() override { for_each(&Link::kill); }
   void shut(bool discard, Deadline deadline) noexcept override;
 
@@ -265,6 +268,7 @@ void WorkerGroup::poll() {
 }
 
 bool WorkerGroup::drive(const Until& until, Deadline deadline) {
+  if (until.state != nullptr && until.state->is_continued_here()) return true;
   return drive_all(
       sources_,
       [&] {
@@ -316,10 +320,11 @@ bool WorkerGroup::attach(State& state, Continuation& continuation) {
   if (state.complete()) return false;
   Parts* const parts = state.parts();
   if (parts == nullptr || parts->armed_) return LockedSource::attach(state, continuation);
+  // First what may fail.
+  if (parts->done_ == nullptr) parts->done_ = new Parts::Done[parts->size()];
   if (!LockedSource::attach(state, continuation)) return false;
   parts->armed_ = true;
   parts->left_.store(parts->size() + std::size_t{1}, std::memory_order_relaxed);
-  parts->done_ = new Parts::Done[parts->size()];
   std::size_t there = 0;
   for (std::uint32_t i = 0; i < parts->size(); ++i) {
     parts->done_[i].parts = parts;
@@ -369,6 +374,7 @@ void WorkerGroup::for_each(void (Link::*act)()) {
 }
 
 void WorkerGroup::shut(bool discard, Deadline deadline) noexcept {
+  for (Link* link : links_) link->begin_close(discard);
   for (Link* link : links_) link->shut(discard, deadline);
 }
 
