@@ -120,11 +120,11 @@ class State {
  private:
   [[nodiscard]] bool complete_from_parts() noexcept;
 
-  // First cache line: what every call touches.
+  // The first cache line ends with source_: what every call touches, but for its reply.
   std::atomic<Phase> phase_{Phase::idle};
   Reply kind_ = Reply::value;
-  std::size_t size_ = 0;
   Source* source_ = nullptr;
+  std::size_t size_ = 0;
   std::unique_ptr<std::byte[]> heap_;
   std::exception_ptr error_;
   alignas(8) std::byte inline_[inline_bytes];
