@@ -63,7 +63,6 @@ Link* ThreadLink::open(const Options& options, Maker& maker) {
 
 ThreadLink::ThreadLink(const Options& options, Maker& maker, channel::Region& region)
     : LockedSource(options),
-      region_(region),
       worker_bell_(worker_asleep_, worker_epoch_, sys::every_bit, region.heavy_barriers()),
       parent_bell_(parent_asleep_, region.header().parent.epoch, sys::every_bit,
                    region.heavy_barriers(), region.event_fd()),

@@ -91,7 +91,6 @@ class ThreadLink final : public actor::LockedSource<Link> {
   void run_post(const Item& item);
   void answer_errand(State& state);
 
-  channel::Region& region_;
   std::atomic<std::uint32_t> worker_asleep_{0};
   std::atomic<std::uint32_t> worker_epoch_{0};
   std::atomic<std::uint32_t> parent_asleep_{0};
