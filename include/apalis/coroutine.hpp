@@ -36,8 +36,8 @@ struct CoroutinePromiseBase {
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
       auto& promise = self.promise();
-      const auto waiting = promise.waiting;  // the frame may be gone after what follows
-      if (promise.met.exchange(true, std::memory_order_acq_rel)) return waiting;
+      const auto next = promise.waiting;  // the frame may be gone after what follows
+      if (promise.met.exchange(true, std::memory_order_acq_rel)) return next;
       return std::noop_coroutine();
     }
     void await_resume() const noexcept {}

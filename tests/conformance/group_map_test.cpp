@@ -113,7 +113,7 @@ TEST_CASE("map takes lambdas, generic ones too", "[group]") {
   auto g = cells(backend, 2, 3);
   CHECK(g.map([](const Cell& c) { return c.index * 2; }) == std::vector{0, 2, 4});
   CHECK(g.map([](auto& c, auto x) { return c.index + x; }, 0.5) == std::vector{0.5, 1.5, 2.5});
-  CHECK(g.map([](auto& c, const auto& x) { return c.index + x.size(); },
+  CHECK(g.map([](auto& c, const auto& x) { return static_cast<std::size_t>(c.index) + x.size(); },
               each(std::vector<std::string>{"a", "ab", "abc"})) ==
         std::vector<std::size_t>{1, 3, 5});
   CHECK(g.map(apalis::by_value([k = 7](Cell& c, int x) { return c.index * k + x; }), 1) ==

@@ -84,7 +84,7 @@ TEST_CASE("a group of processes needs no more than a vector", "[group]") {
 TEST_CASE("a group is made by a factory that is given the index", "[group]") {
   const auto backend = each_backend();
   CAPTURE(backend);
-  const int offset = 40;
+  int offset = 40;
   GroupHandler<Cell> g{group_options(backend, 3), std::in_place, 8, [&offset](std::size_t i) {
                          return Cell{static_cast<int>(i), offset};
                        }};
