@@ -22,8 +22,10 @@ WaitResult Awaited::wait(const WaitOptions& options) const {
   if (options.timeout) deadline = actor::deadline_after(*options.timeout);
   const auto& states = list_->states;
   (void)actor::wait_many(states, options.count, deadline);
-  for (std::size_t i = 0; i < states.size(); ++i)
-    (states[i]->complete() || states[i]->is_continued_here() ? result.ready : result.pending).push_back(i);
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const bool ready = states[i]->complete() || states[i]->is_continued_here();
+    (ready ? result.ready : result.pending).push_back(i);
+  }
   return result;
 }
 

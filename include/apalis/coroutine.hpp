@@ -109,7 +109,7 @@ class [[nodiscard]] Coroutine {
     if (self_) self_.destroy();
   }
 
-  /// Begins it; the awaiting coroutine goes on when it has ended. Throws Error if it was moved from.
+  /// Begins it; the awaiting coroutine goes on when it has ended. Throws Error if moved from.
   auto operator co_await() && {
     if (!self_) throw Error("apalis: this coroutine was moved from");
     return Awaiter{self_};

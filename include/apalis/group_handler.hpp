@@ -7,7 +7,7 @@
 //
 //   apalis::Token<double> t = g[2].call(&Model::step, 0.1);           // one object
 //   std::vector<double> all = g.map(&Model::step, 0.1);               // every object
-//   std::vector<double> own = g.map(&Model::step, apalis::each(dts));  // each with its own argument
+//   std::vector<double> own = g.map(&Model::step, apalis::each(dts));  // each has its own argument
 //   std::vector calls{g[0].prepare(&Model::step, 0.1), g[1].prepare(&Model::step, 0.2)};
 //   std::vector<double> some = g.run(calls);                          // one message a worker
 
@@ -388,8 +388,7 @@ class GroupHandler {
         detail::backend::refuse_call(call.object_ == detail::no_object, call.object_, size_);
       check_code(call.code_);
       check_entry(call.bytes_);
-      order.add(call.object_);
-      messages.add_call(call.object_, call.bytes_.bytes());
+      order.add(messages.add_call(call.object_, call.bytes_.bytes()));
     }
     return gather<R, collected>(std::move(order), [&](auto& state) { messages.submit(state); });
   }

@@ -287,8 +287,7 @@ ProcessLink::Counts ProcessLink::counts() {
 /// Calls after close() throw; those after a death fail with it.
 void ProcessLink::require_death() const {
   if (closing_ || (life_ == Life::ended && death_ == nullptr))
-    throw Error(fmt::format("apalis: handler '{}' is closed: calls must come before close()",
-                            options().name));
+    refuse_closed();
 }
 
 /// Messages go one after the other, though the lock is free while one waits for room.
@@ -459,12 +458,6 @@ void ProcessLink::drain() {
   surface(errand.failures, errand.failed_posts());
 }
 
-/// Tells the hook what it does not know yet, then throws.
-void ProcessLink::surface(PostFailures& failures, std::uint64_t count) const {
-  if (failures.has_unreported()) call_hook(failures.report(pid()));
-  if (const auto error = failures.take(count, pid(), options().name)) std::rethrow_exception(error);
-}
-
 void ProcessLink::close() {
   close_until(no_deadline);
 }
@@ -484,22 +477,14 @@ void ProcessLink::begin_close(bool discard) noexcept {
 }
 
 void ProcessLink::close_until(Deadline deadline) {
-  Errand own;
-  Errand* sent = nullptr;
-  {
-    const Lock lock{mutex_};
-    if (std::exchange(close_begun_, false)) sent = &farewell_;
-  }
-  Errand& errand = sent != nullptr ? *sent : own;
-  if (sent == nullptr) {
-    Lock lock{mutex_};
+  if (Lock lock{mutex_}; !std::exchange(close_begun_, false)) {
     take_turn(lock, deadline);
     if (life_ == Life::ended && death_ != nullptr && !std::exchange(death_told_, true))
       std::rethrow_exception(death_);
     if (life_ == Life::ended || closing_) return;
-    errand.set_phase(State::Phase::pending);
+    farewell_.set_phase(State::Phase::pending);
     closing_ = true;
-    if (!accept(lock, Request::close, wire::Buffer{}, &errand, deadline)) {
+    if (!accept(lock, Request::close, wire::Buffer{}, &farewell_, deadline)) {
       dismiss("it took no messages within close_timeout");
       const auto death = death_;
       report(lock);
@@ -508,14 +493,14 @@ void ProcessLink::close_until(Deadline deadline) {
     close_accepted_ = true;
   }
   child_bell_.ring();
-  if (!wait(errand, deadline)) {
+  if (!wait(farewell_, deadline)) {
     Lock lock{mutex_};
     dismiss("it did not end within close_timeout");
     const auto death = death_;
     report(lock);
     std::rethrow_exception(death);
   }
-  const auto count = errand.failed_posts();
+  const auto count = farewell_.failed_posts();
   {
     Lock lock{mutex_};
     auto left = milliseconds{-1};
@@ -526,7 +511,7 @@ void ProcessLink::close_until(Deadline deadline) {
     run_due(lock);
     report(lock);
   }
-  surface(errand.failures, count);
+  surface(farewell_.failures, count);
 }
 
 void ProcessLink::shut(bool discard, Deadline deadline) noexcept {
@@ -591,12 +576,11 @@ void ProcessLink::begin_sleep(channel::Bells& bells) noexcept {
   bells.add(parent_bell_);
 }
 
-bool ProcessLink::begin_event(Deadline& next_look) noexcept {
+void ProcessLink::begin_event(Deadline& next_look) noexcept {
   const Lock lock{mutex_};
-  if (life_ == Life::ended) return false;
+  if (life_ == Life::ended) return;
   next_look = std::min(next_look, life_ == Life::down ? next_start_ : next_overdue());
   parent_bell_.mark_event();
-  return true;
 }
 
 pid_t ProcessLink::watched() noexcept {

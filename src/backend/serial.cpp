@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <fmt/core.h>
 #include <unistd.h>
 
 #include <apalis/backend/serial.hpp>
@@ -7,8 +6,7 @@
 #include <apalis/detail/wire/exception.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/error.hpp>
-#include <cstdio>
-#include <cstring>
+#include <utility>
 
 namespace apalis::detail::backend {
 namespace {
@@ -28,17 +26,7 @@ Link* SerialLink::open(const Options& options, Maker& maker) {
 SerialLink::SerialLink(const Options& options, Maker& maker)
     : LockedSource(options), residence_(maker.of_many), destroy_(maker.destroy) {
   if (options.timeout.count() > 0) throw Error(no_limits);
-  const char* where = "on_worker_start";
-  try {
-    if (options.on_worker_start) options.on_worker_start();
-    where = "the object's constructor";
-    residence_.settle(maker.make());
-  } catch (...) {
-    wire::Buffer encoded;
-    wire::encode_current_exception(encoded, where);
-    wire::Reader reader{encoded.bytes()};
-    construction_error_ = wire::decode_exception(reader, ::getpid());
-  }
+  construction_error_ = residence_.move_in_here(maker, options.on_worker_start);
 }
 
 SerialLink::~SerialLink() {
@@ -46,9 +34,7 @@ SerialLink::~SerialLink() {
 }
 
 void SerialLink::require_open() const {
-  if (!open_)
-    throw Error(fmt::format("apalis: handler '{}' is closed: calls must come before close()",
-                            options().name));
+  if (!open_) refuse_closed();
 }
 
 void SerialLink::publish(const wire::Buffer& message, State& state) {
@@ -59,15 +45,8 @@ void SerialLink::publish(const wire::Buffer& message, State& state) {
     state.store_error(construction_error_);
   } else {
     wire::Buffer result;
-    Reply kind = Reply::value;
-    try {
-      residence_.invoke(message.bytes(), result);
-    } catch (...) {
-      kind = Reply::exception;
-      result.clear();
-      wire::encode_current_exception(result, actor::called_entry(message.bytes()).name);
-    }
-    actor::keep_reply(state, kind, result);
+    const bool returned = residence_.run(message.bytes(), result);
+    actor::keep_reply(state, returned ? Reply::value : Reply::exception, result);
   }
   state.set_phase(State::Phase::settled);
 }
@@ -76,16 +55,9 @@ void SerialLink::post(const wire::Buffer& message) {
   CallLock lock{calls_};
   require_open();
   wire::Buffer scratch;
-  try {
-    if (construction_error_ != nullptr) std::rethrow_exception(construction_error_);
-    residence_.invoke(message.bytes(), scratch);
-    return;
-  } catch (...) {
-    ++failed_posts_;
-    scratch.clear();
-    wire::encode_current_exception(scratch, actor::called_entry(message.bytes()).name);
-    failures_.note(scratch.bytes());
-  }
+  if (actor::run_here(residence_, construction_error_, message.bytes(), scratch)) return;
+  ++failed_posts_;
+  failures_.note(scratch.bytes());
   if (failures_.has_unreported() && options().on_error) {
     const auto error = failures_.report(pid());
     lock.unlock();

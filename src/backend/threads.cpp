@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,6 @@
 #include <apalis/detail/sys/system_error.hpp>
 #include <apalis/detail/wire/exception.hpp>
 #include <apalis/error.hpp>
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -82,9 +80,7 @@ pid_t ThreadLink::pid() const noexcept { return ::getpid(); }
 // --- The callers' side ---------------------------------------------------------------------------
 
 void ThreadLink::require_open() const {
-  if (!open_)
-    throw Error(fmt::format("apalis: handler '{}' is closed: calls must come before close()",
-                            options().name));
+  if (!open_) refuse_closed();
 }
 
 /// With the lock, which is free while a full queue is waited for.
@@ -198,24 +194,19 @@ void ThreadLink::begin_close(bool discard) noexcept {
 
 /// Calls still queued when `patience` ends are dropped; the one that runs is waited for.
 void ThreadLink::close_until(Deadline patience) {
-  Errand own;
-  Errand* sent = nullptr;
   {
     Lock lock{mutex_};
-    if (std::exchange(close_begun_, false)) {
-      sent = &farewell_;
-    } else {
+    if (!std::exchange(close_begun_, false)) {
       if (!open_) return;
-      own.set_phase(State::Phase::pending);
-      enqueue(lock, Request::close, wire::Buffer{}, &own);
+      farewell_.set_phase(State::Phase::pending);
+      enqueue(lock, Request::close, wire::Buffer{}, &farewell_);
       open_ = false;
     }
   }
-  Errand& errand = sent != nullptr ? *sent : own;
   worker_bell_.ring();
-  if (!wait(errand, patience)) {
+  if (!wait(farewell_, patience)) {
     discard_queued();
-    wait(errand, actor::no_deadline);
+    wait(farewell_, actor::no_deadline);
   }
   thread_.join();
   {
@@ -225,7 +216,7 @@ void ThreadLink::close_until(Deadline patience) {
   if (options().on_worker_exit)
     options().on_worker_exit(
         {.name = options().name, .pid = pid(), .known = true, .expected = true, .error = nullptr});
-  surface(errand.failures, errand.failed_posts());
+  surface(farewell_.failures, farewell_.failed_posts());
 }
 
 void ThreadLink::shut(bool discard, Deadline deadline) noexcept {
@@ -259,11 +250,6 @@ void ThreadLink::discard_queued() noexcept {
   wake_waiters();
 }
 
-void ThreadLink::surface(PostFailures& failures, std::uint64_t count) const {
-  if (failures.has_unreported()) call_hook(failures.report(pid()));
-  if (const auto error = failures.take(count, pid(), options().name)) std::rethrow_exception(error);
-}
-
 /// For the hook, which may call anything but must not find a lock held. Unlocks if there is
 /// something to tell.
 void ThreadLink::report(Lock& lock) noexcept {
@@ -276,10 +262,7 @@ void ThreadLink::report(Lock& lock) noexcept {
 
 void ThreadLink::begin_sleep(channel::Bells& bells) noexcept { bells.add(parent_bell_); }
 
-bool ThreadLink::begin_event(Deadline& /*next_look*/) noexcept {
-  parent_bell_.mark_event();
-  return true;
-}
+void ThreadLink::begin_event(Deadline& /*next_look*/) noexcept { parent_bell_.mark_event(); }
 
 // --- The thread's side ---------------------------------------------------------------------------
 
@@ -297,17 +280,7 @@ void ThreadLink::live() {
 }
 
 void ThreadLink::make_object() {
-  const char* where = "on_worker_start";
-  try {
-    if (options().on_worker_start) options().on_worker_start();
-    where = "the object's constructor";
-    residence_.settle(maker_->make());
-  } catch (...) {
-    wire::Buffer encoded;
-    wire::encode_current_exception(encoded, where);
-    wire::Reader reader{encoded.bytes()};
-    construction_error_ = wire::decode_exception(reader, pid());
-  }
+  construction_error_ = residence_.move_in_here(*maker_, options().on_worker_start);
   const Lock lock{mutex_};
   maker_ = nullptr;
   born_.notify_all();
@@ -367,23 +340,18 @@ bool ThreadLink::serve(Item item) {
 }
 
 void ThreadLink::run_call(const Item& item) {
-  result_.clear();
-  auto kind = Reply::value;
   if (construction_error_ != nullptr) {
-    const Lock lock{mutex_};
-    item.state->store_error(construction_error_);
-    actor::finish(*item.state);
+    {
+      const Lock lock{mutex_};
+      running_ = nullptr;
+      item.state->store_error(construction_error_);
+      actor::finish(*item.state);
+    }
     wake_waiters();
     return;
   }
-  try {
-    residence_.invoke(item.message.bytes(), result_);
-  } catch (...) {
-    kind = Reply::exception;
-    result_.clear();
-    wire::encode_current_exception(result_, actor::called_entry(item.message.bytes()).name);
-  }
-  settle_running(*item.state, kind);
+  const bool returned = residence_.run(item.message.bytes(), result_);
+  settle_running(*item.state, returned ? Reply::value : Reply::exception);
   result_.shrink(kept_capacity);
 }
 
@@ -402,22 +370,15 @@ void ThreadLink::settle_running(State& state, Reply kind) {
 }
 
 void ThreadLink::run_post(const Item& item) {
-  try {
-    if (construction_error_ != nullptr) std::rethrow_exception(construction_error_);
-    result_.clear();
-    residence_.invoke(item.message.bytes(), result_);
-  } catch (...) {
-    result_.clear();
-    wire::encode_current_exception(result_, actor::called_entry(item.message.bytes()).name);
-    {
-      const Lock lock{mutex_};
-      ++failed_posts_;
-      failures_.note(result_.bytes());
-      if (options().on_error && failures_.has_unreported())
-        untold_failure_.store(true, std::memory_order_relaxed);
-    }
-    wake_waiters();
+  if (actor::run_here(residence_, construction_error_, item.message.bytes(), result_)) return;
+  {
+    const Lock lock{mutex_};
+    ++failed_posts_;
+    failures_.note(result_.bytes());
+    if (options().on_error && failures_.has_unreported())
+      untold_failure_.store(true, std::memory_order_relaxed);
   }
+  wake_waiters();
 }
 
 void ThreadLink::answer_errand(State& state) {

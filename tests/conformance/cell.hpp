@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backends.hpp"
+#include "gate.hpp"
 
 namespace conformance {
 
@@ -58,6 +59,15 @@ struct Cell {
                                                       std::size_t count) {
   return {group_options(backend, workers), std::in_place, count,
           [](std::size_t i) { return Cell{static_cast<int>(i)}; }};
+}
+
+/// Waiters at the same two gates.
+[[nodiscard]] inline apalis::GroupHandler<Waiter> waiters(apalis::Backend backend,
+                                                          std::size_t workers, std::size_t count,
+                                                          Gate& entered, Gate& leave) {
+  return {group_options(backend, workers), std::in_place, count, [&](std::size_t) {
+            return Waiter{&entered, &leave};
+          }};
 }
 
 /// first, first + 1, … `count` numbers.

@@ -477,9 +477,7 @@ TEST_CASE("a batch is continued once its last worker has answered", "[continuati
   CAPTURE(backend);
   if (!runs_beside(backend)) return;
   Gate entered, leave;
-  apalis::GroupHandler<Waiter> g{group_options(backend, 2), std::in_place, 2, [&](std::size_t) {
-                                   return Waiter{&entered, &leave};
-                                 }};
+  auto g = waiters(backend, 2, 2, entered, leave);
   auto blocks = g[1].call(&Waiter::wait);
   entered.pass();
   auto all = g.start_map(&Waiter::count);
@@ -507,9 +505,7 @@ TEST_CASE("a continued batch may be cancelled, dropped and continued again",
   CAPTURE(backend);
   if (!runs_beside(backend)) return;
   Gate entered, leave;
-  apalis::GroupHandler<Waiter> g{group_options(backend, 2), std::in_place, 2, [&](std::size_t) {
-                                   return Waiter{&entered, &leave};
-                                 }};
+  auto g = waiters(backend, 2, 2, entered, leave);
   auto first = g[0].call(&Waiter::wait);
   auto second = g[1].call(&Waiter::wait);
   entered.pass();

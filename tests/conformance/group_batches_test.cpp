@@ -261,9 +261,7 @@ TEST_CASE("a batch that no worker has begun can be cancelled", "[group]") {
   CAPTURE(backend);
   if (!runs_beside(backend)) return;
   Gate entered, leave;
-  apalis::GroupHandler<Waiter> g{group_options(backend, 2), std::in_place, 4, [&](std::size_t) {
-                                   return Waiter{&entered, &leave};
-                                 }};
+  auto g = waiters(backend, 2, 4, entered, leave);
   auto first = g[0].call(&Waiter::wait);
   auto second = g[1].call(&Waiter::wait);
   auto all = g.start_map(&Waiter::count);
@@ -287,9 +285,7 @@ TEST_CASE("a batch that one worker has ended is cancelled in part", "[group]") {
   CAPTURE(backend);
   if (!runs_beside(backend)) return;
   Gate entered, leave;
-  apalis::GroupHandler<Waiter> g{group_options(backend, 2), std::in_place, 2, [&](std::size_t) {
-                                   return Waiter{&entered, &leave};
-                                 }};
+  auto g = waiters(backend, 2, 2, entered, leave);
   auto blocks = g[0].call(&Waiter::wait);
   entered.pass();
   auto all = g.start_map(&Waiter::count);

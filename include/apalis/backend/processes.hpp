@@ -69,7 +69,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
   Counts counts() override;
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override { sleepers_.fetch_sub(1); }
-  bool begin_event(Deadline& next_look) noexcept override;
+  void begin_event(Deadline& next_look) noexcept override;
   pid_t watched() noexcept override;
   bool has_news() const noexcept override { return has_due() || inbox_.has_message(); }
 
@@ -158,7 +158,6 @@ class ProcessLink final : public actor::LockedSource<Link> {
       tell_reports(lock);
   }
   void tell_reports(Lock& lock);
-  void surface(PostFailures& failures, std::uint64_t count) const;
   void sleep_until_rung(Deadline deadline, auto awake) noexcept;
   void wake_waiters() noexcept override;
   void note_awaited() override { join_agenda(); }
@@ -168,7 +167,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
   Life life_ = Life::running;
   bool closing_ = false;         // no more calls: the close message is on its way
   bool close_begun_ = false;     // by begin_close(): nobody has waited for its end yet
-  Errand farewell_;              // that of begin_close()
+  Errand farewell_;              // of close()
   bool close_accepted_ = false;  // so that a worker without pending calls has ended as it was told
   std::exception_ptr death_;  // of the last worker: why calls fail, once ended, but by close()
   bool death_told_ = false;   // some caller has seen it, or asked for it by kill()

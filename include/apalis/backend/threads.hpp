@@ -58,7 +58,7 @@ class ThreadLink final : public actor::LockedSource<Link> {
   Counts counts() override { return {}; }
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override {}
-  bool begin_event(Deadline& next_look) noexcept override;
+  void begin_event(Deadline& next_look) noexcept override;
 
  private:
   struct Item {
@@ -74,7 +74,6 @@ class ThreadLink final : public actor::LockedSource<Link> {
   void require_open() const;
   void discard_queued() noexcept;
   void close_until(Deadline patience);
-  void surface(PostFailures& failures, std::uint64_t count) const;
   void report(Lock& lock) noexcept;
   void wake_waiters() noexcept override { parent_bell_.ring(); }
   void note_awaited() override { join_agenda(); }
@@ -112,7 +111,7 @@ class ThreadLink final : public actor::LockedSource<Link> {
   State* running_ = nullptr;
   bool open_ = true;
   bool close_begun_ = false;  // by begin_close(): nobody has waited for its end yet
-  actor::Errand farewell_;    // that of begin_close()
+  actor::Errand farewell_;    // of close()
   std::uint64_t failed_posts_ = 0;
   PostFailures failures_;
   std::atomic<bool> untold_failure_{false};  // to the hook, if there is one

@@ -75,7 +75,7 @@ void Agenda::arm() {
   auto next_look = no_deadline;
   bool news = false;
   for (Source* source : sources) {
-    (void)source->begin_event(next_look);
+    source->begin_event(next_look);
     const pid_t pid = source->watched();
     const std::lock_guard lock{mutex_};
     const auto at = std::ranges::find(entries_, source, &Entry::source);

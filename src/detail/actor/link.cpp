@@ -20,6 +20,16 @@ void Link::join_agenda() {
   listed_ = true;
 }
 
+void Link::refuse_closed() const {
+  throw Error(
+      fmt::format("apalis: handler '{}' is closed: calls must come before close()", options().name));
+}
+
+void Link::surface(PostFailures& failures, std::uint64_t count) const {
+  if (failures.has_unreported()) call_hook(failures.report(pid()));
+  if (const auto error = failures.take(count, pid(), options().name)) std::rethrow_exception(error);
+}
+
 void Link::report_lost(const std::exception_ptr& error) const noexcept {
   try {
     if (options().on_error) {

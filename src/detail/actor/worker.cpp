@@ -58,15 +58,9 @@ void Worker::run() {
 }
 
 void Worker::make_object() {
-  const char* where = "on_worker_start";
-  try {
-    if (plan_.on_start != nullptr && *plan_.on_start) (*plan_.on_start)();
-    where = "the object's constructor";
-    residence_.settle(maker_.make());
-  } catch (...) {
-    broken_ = true;
-    wire::encode_current_exception(construction_error_, where);
-  }
+  static const std::function<void()> nothing;
+  const auto& on_start = plan_.on_start != nullptr ? *plan_.on_start : nothing;
+  broken_ = !residence_.move_in(maker_, on_start, construction_error_);
 }
 
 bool Worker::serve() {
@@ -174,15 +168,7 @@ bool Worker::has_orders(const channel::Arrival& arrival) {
 
 void Worker::run_call(std::span<const std::byte> message, std::uint32_t position) {
   if (broken_) return reply(Answer::exception, construction_error_);
-  Answer answer = Answer::value;
-  try {
-    result_.clear();
-    residence_.invoke(message, result_);
-  } catch (...) {
-    answer = Answer::exception;
-    result_.clear();
-    wire::encode_current_exception(result_, called_entry(message).name);
-  }
+  const auto answer = residence_.run(message, result_) ? Answer::value : Answer::exception;
   view_.control->calls.finished.store(position, std::memory_order_relaxed);
   reach(Point::child_ran);
   reply(answer, result_);
@@ -194,15 +180,8 @@ void Worker::run_post(std::span<const std::byte> message) {
     if (failed_posts_++ == 0) reply(Answer::post_failed, construction_error_);
     return;
   }
-  try {
-    result_.clear();
-    residence_.invoke(message, result_);
-  } catch (...) {
-    if (failed_posts_++ != 0) return;
-    result_.clear();
-    wire::encode_current_exception(result_, called_entry(message).name);
+  if (!residence_.run(message, result_) && failed_posts_++ == 0)
     reply(Answer::post_failed, result_);
-  }
 }
 
 void Worker::reply_count(Answer answer) {

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <apalis/detail/actor/gather_state.hpp>
-#include <apalis/detail/actor/worker_group.hpp>
 #include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/residence.hpp>
-#include <apalis/detail/wire/batch.hpp>
 #include <apalis/detail/actor/wait_many.hpp>
+#include <apalis/detail/actor/worker_group.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
+#include <apalis/detail/wire/batch.hpp>
 #include <apalis/error.hpp>
 #include <cstring>
 #include <exception>
@@ -72,8 +72,8 @@ bool State::complete_from_parts() noexcept {
 
 void CallOrder::reserve(std::size_t calls) { listed_.reserve(calls); }
 
-void CallOrder::add(std::uint32_t object) {
-  listed_.push_back(object % workers_);
+void CallOrder::add(std::uint32_t worker) {
+  listed_.push_back(worker);
   ++calls_;
 }
 
@@ -117,26 +117,18 @@ void Replies::fail(std::uint32_t worker) noexcept {
 
 // --- Messages ------------------------------------------------------------------------------------
 
-namespace {
-
-/// A batch's head with room for any count, which is known at its end.
-constexpr std::size_t count_at = sizeof(const wire::Entry*);
-constexpr std::uint64_t any_large_count = 0xff;
-
-}  // namespace
-
 GroupMessages::GroupMessages(Group& group) : group_(group), scratch_(group.take_scratch()) {}
 
 GroupMessages::~GroupMessages() { group_.give_back(scratch_); }
 
-void GroupMessages::add_call(std::uint32_t object, std::span<const std::byte> call) {
+std::uint32_t GroupMessages::add_call(std::uint32_t object, std::span<const std::byte> call) {
   const auto workers = group_.workers();
   const auto worker = object % workers;
   auto& message = (*this)[worker];
-  if (scratch_->counts[worker]++ == 0)
-    wire::begin_batch(message, any_large_count, wire::batch_of_many_entry);
+  if (scratch_->counts[worker]++ == 0) wire::begin_open_batch(message, wire::batch_of_many_entry);
   message.append_size(object / workers);
   wire::append_to_batch(message, call);
+  return worker;
 }
 
 void GroupMessages::add_to_all(std::span<const std::byte> bytes) {
@@ -154,8 +146,7 @@ void GroupMessages::submit(Parts& parts) {
   for (std::uint32_t i = 0; i < group_.workers(); ++i) {
     if (scratch_->used[i] == nullptr) continue;
     auto& message = scratch_->messages[i];
-    if (const auto count = scratch_->counts[i]; count != 0)
-      std::memcpy(message.data() + count_at + 1, &count, sizeof count);
+    if (const auto count = scratch_->counts[i]; count != 0) wire::set_batch_count(message, count);
     address(message, wire::all_objects);
   }
   group_.submit(scratch_->used, parts);

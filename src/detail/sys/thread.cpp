@@ -4,6 +4,7 @@
 #include <apalis/detail/sys/fault.hpp>
 #include <apalis/detail/sys/system_error.hpp>
 #include <apalis/detail/sys/thread.hpp>
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -13,10 +14,12 @@ namespace {
 struct Start {
   void (*body)(void*);
   void* argument;
+  std::array<char, 16> name{};  // the kernel's length
 };
 
 void* run(void* start) {
   const std::unique_ptr<Start> owned{static_cast<Start*>(start)};
+  ::pthread_setname_np(::pthread_self(), owned->name.data());
   owned->body(owned->argument);
   return nullptr;
 }
@@ -25,6 +28,7 @@ void* run(void* start) {
 
 Thread::Thread(const std::string& name, void (*body)(void*), void* argument) {
   auto start = std::make_unique<Start>(Start{body, argument});
+  name.copy(start->name.data(), start->name.size() - 1);
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
@@ -36,8 +40,6 @@ Thread::Thread(const std::string& name, void (*body)(void*), void* argument) {
     throw_errno(code, "cannot start a worker thread", "see ulimit -u and the cgroup's pids.max");
   (void)start.release();  // the thread's
   joinable_ = true;
-  constexpr std::size_t longest = 15;
-  ::pthread_setname_np(id_, name.substr(0, longest).c_str());
 }
 
 void unblock_signals() noexcept {

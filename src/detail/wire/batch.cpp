@@ -42,14 +42,7 @@ void run_all(Reader& args, Buffer& result, Find find) {
     const auto object = find();
     Reader call = read_call(args);
     const Entry* const entry = read_entry(call);
-    const std::size_t before = result.size();
-    try {
-      *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::ok)};
-      entry->invoke(object(), call, result);
-    } catch (...) {
-      result.truncate(before);
-      write_failure(result, entry->name);
-    }
+    write_outcome(result, entry->name, [&] { entry->invoke(object(), call, result); });
   }
 }
 

@@ -27,7 +27,7 @@ class CallOrder {
   explicit CallOrder(std::size_t workers) noexcept : CallOrder(0, workers) {}
 
   void reserve(std::size_t calls);
-  void add(std::uint32_t object);
+  void add(std::uint32_t worker);
 
   [[nodiscard]] std::size_t calls() const noexcept { return calls_; }
 

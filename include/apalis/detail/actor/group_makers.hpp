@@ -53,20 +53,32 @@ class GroupMaker : public Maker {
   std::uint32_t workers_ = 1;
 };
 
-/// Objects in memory of their own, side by side.
+/// One worker's objects: in memory of their own, or where they were made before.
 template <class A>
-struct OwnShare final : wire::Objects {
-  explicit OwnShare(std::uint32_t size) {
+class Share final : public wire::Objects {
+ public:
+  /// Memory for `size` of them, side by side; add() makes them.
+  explicit Share(std::uint32_t size) : owns_memory_(true) {
     first = static_cast<std::byte*>(
         ::operator new((size != 0 ? size : 1) * sizeof(A), std::align_val_t{alignof(A)}));
     stride = sizeof(A);
   }
-  OwnShare(const OwnShare&) = delete;
-  OwnShare& operator=(const OwnShare&) = delete;
-  ~OwnShare() {
+  /// `size` of those in `all`, from `at` on, every `step`th. Unless it is null, `owner` destroys
+  /// them; if not, this does, but leaves their memory alone.
+  Share(std::vector<A>& all, std::uint32_t at, std::uint32_t step, std::uint32_t size,
+        std::shared_ptr<std::vector<A>> owner) noexcept
+      : owner_(std::move(owner)) {
+    if (size > 0) first = reinterpret_cast<std::byte*>(all.data() + at);
+    stride = step * sizeof(A);
+    count = size;
+  }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
+  ~Share() {
+    if (owner_ != nullptr) return;
     for (std::uint32_t i = 0; i < count; ++i)
       if (!broken.has(i)) std::launder(reinterpret_cast<A*>(first + i * stride))->~A();
-    ::operator delete(first, std::align_val_t{alignof(A)});
+    if (owns_memory_) ::operator delete(first, std::align_val_t{alignof(A)});
   }
 
   /// Makes the next one by `construct(memory)`; if that throws, calls to it fail with that.
@@ -81,11 +93,15 @@ struct OwnShare final : wire::Objects {
   }
 
   static void destroy(void* share) noexcept {
-    delete static_cast<OwnShare*>(static_cast<wire::Objects*>(share));
+    delete static_cast<Share*>(static_cast<wire::Objects*>(share));
   }
-  [[nodiscard]] static void* released(std::unique_ptr<OwnShare> share) noexcept {
+  [[nodiscard]] static void* released(std::unique_ptr<Share> share) noexcept {
     return static_cast<wire::Objects*>(share.release());
   }
+
+ private:
+  std::shared_ptr<std::vector<A>> owner_;
+  bool owns_memory_ = false;
 };
 
 /// Has each object made where it lives: by `factory(index)`.
@@ -93,13 +109,13 @@ template <class A, class Factory>
 class FactoryGroupMaker final : public GroupMaker {
  public:
   FactoryGroupMaker(std::size_t objects, Factory& factory)
-      : GroupMaker(&OwnShare<A>::destroy, objects), factory_(factory) {}
+      : GroupMaker(&Share<A>::destroy, objects), factory_(factory) {}
 
   void* make() override {
-    auto share = std::make_unique<OwnShare<A>>(this->share());
+    auto share = std::make_unique<Share<A>>(this->share());
     for (std::uint32_t i = 0; i < this->share(); ++i)
       share->add([&](void* memory) { ::new (memory) A(std::invoke(factory_, index(i))); });
-    return OwnShare<A>::released(std::move(share));
+    return Share<A>::released(std::move(share));
   }
 
   /// A factory without state is the same everywhere.
@@ -110,16 +126,16 @@ class FactoryGroupMaker final : public GroupMaker {
         const auto step = wire::decode<std::uint64_t>(reader);
         auto at = wire::decode<std::uint64_t>(reader);
         Factory factory{};
-        auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
+        auto share = std::make_unique<Share<A>>(static_cast<std::uint32_t>(size));
         for (; size > 0; --size, at += step)
           share->add([&](void* memory) {
             ::new (memory) A(std::invoke(factory, static_cast<std::size_t>(at)));
           });
-        return OwnShare<A>::released(std::move(share));
+        return Share<A>::released(std::move(share));
       };
       recipe.arguments.clear();
-      for (const std::uint64_t number : {std::uint64_t{share()}, std::uint64_t{workers_}, std::uint64_t{worker}})
-        wire::encode(recipe.arguments, number);
+      for (const std::uint32_t number : {share(), workers_, worker})
+        wire::encode(recipe.arguments, std::uint64_t{number});
       return true;
     } else {
       return false;
@@ -135,15 +151,15 @@ template <class A, class... Args>
 class SameGroupMaker final : public GroupMaker {
  public:
   SameGroupMaker(std::size_t objects, const Args&... args)
-      : GroupMaker(&OwnShare<A>::destroy, objects), args_(args...) {}
+      : GroupMaker(&Share<A>::destroy, objects), args_(args...) {}
 
   void* make() override {
-    auto share = std::make_unique<OwnShare<A>>(this->share());
+    auto share = std::make_unique<Share<A>>(this->share());
     for (std::uint32_t i = 0; i < this->share(); ++i)
       share->add([&](void* memory) {
         std::apply([&](const Args&... args) { ::new (memory) A(args...); }, args_);
       });
-    return OwnShare<A>::released(std::move(share));
+    return Share<A>::released(std::move(share));
   }
 
   bool write(Recipe& recipe) const override {
@@ -154,14 +170,16 @@ class SameGroupMaker final : public GroupMaker {
         // Braces: decoded from left to right.
         const std::tuple<sent_as_t<const Args&>...> sent{
             wire::decode<sent_as_t<const Args&>>(reader)...};
-        auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
+        auto share = std::make_unique<Share<A>>(static_cast<std::uint32_t>(size));
         for (; size > 0; --size)
           share->add([&](void* memory) {
             std::apply(
-                [&](const auto&... each) { ::new (memory) A(as_const_argument<const Args&>(each)...); },
+                [&](const auto&... each) {
+                  ::new (memory) A(as_const_argument<const Args&>(each)...);
+                },
                 sent);
           });
-        return OwnShare<A>::released(std::move(share));
+        return Share<A>::released(std::move(share));
       };
       recipe.arguments.clear();
       wire::encode(recipe.arguments, std::uint64_t{share()});
@@ -185,24 +203,21 @@ template <class A>
 class CarryGroupMaker final : public GroupMaker {
  public:
   explicit CarryGroupMaker(std::vector<A> objects)
-      : GroupMaker(&Share::destroy, objects.size()),
+      : GroupMaker(&Share<A>::destroy, objects.size()),
         all_(std::make_shared<std::vector<A>>(std::move(objects))) {}
 
   void* make() override {
-    auto share = std::make_unique<Share>();
-    share->count = this->share();
-    share->stride = workers_ * sizeof(A);
-    if (share->count > 0) share->first = reinterpret_cast<std::byte*>(all_->data() + worker);
-    // A fork of the process that made them has them as a copy of its own, and ends as it is.
-    if (stamp_ == sys::process_stamp()) share->all = all_;
-    return static_cast<wire::Objects*>(share.release());
+    // A fork of the process that made them has them as a copy of its own, and destroys its share.
+    const bool here = stamp_ == sys::process_stamp();
+    return Share<A>::released(
+        std::make_unique<Share<A>>(*all_, worker, workers_, share(), here ? all_ : nullptr));
   }
 
   bool write(Recipe& recipe) const override {
     if constexpr (wire::sendable_value<A>) {
       recipe.make = [](wire::Reader& reader) -> void* {
         auto size = wire::decode<std::uint64_t>(reader);
-        auto share = std::make_unique<OwnShare<A>>(static_cast<std::uint32_t>(size));
+        auto share = std::make_unique<Share<A>>(static_cast<std::uint32_t>(size));
         std::exception_ptr unreadable;  // so is all behind it
         for (; size > 0; --size)
           share->add([&](void* memory) {
@@ -214,8 +229,7 @@ class CarryGroupMaker final : public GroupMaker {
               throw;
             }
           });
-        // What make() gives has another destructor: both must be called by the same pointer.
-        return Share::adopt(std::move(share));
+        return Share<A>::released(std::move(share));
       };
       recipe.arguments.clear();
       wire::encode(recipe.arguments, std::uint64_t{share()});
@@ -228,29 +242,6 @@ class CarryGroupMaker final : public GroupMaker {
   }
 
  private:
-  struct Share final : wire::Objects {
-    std::shared_ptr<std::vector<A>> all;  // null in a fork, where only its own are destroyed
-    bool owns_memory = false;             // of one made from bytes
-
-    static void destroy(void* objects) noexcept {
-      const std::unique_ptr<Share> share{
-          static_cast<Share*>(static_cast<wire::Objects*>(objects))};
-      if (share->all != nullptr) return;
-      for (std::uint32_t i = 0; i < share->count; ++i)
-        if (!share->broken.has(i)) reinterpret_cast<A*>(share->first + i * share->stride)->~A();
-      if (share->owns_memory) ::operator delete(share->first, std::align_val_t{alignof(A)});
-    }
-    [[nodiscard]] static void* adopt(std::unique_ptr<OwnShare<A>> own) {
-      auto share = std::make_unique<Share>();
-      share->first = std::exchange(own->first, nullptr);
-      share->stride = own->stride;
-      share->count = std::exchange(own->count, 0);
-      share->broken.swap(own->broken);
-      share->owns_memory = true;
-      return static_cast<wire::Objects*>(share.release());
-    }
-  };
-
   std::shared_ptr<std::vector<A>> all_;
   std::uint64_t stamp_ = sys::process_stamp();
 };

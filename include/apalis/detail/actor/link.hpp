@@ -24,6 +24,8 @@ struct Recipe {
   wire::Buffer arguments;
 };
 
+class PostFailures;
+
 /// Makes the object at the place where it will live, and can destroy it there.
 class Maker {
  public:
@@ -118,6 +120,12 @@ class Link : public Source {
 
   /// What a destructor can't throw: to the hook, or to stderr.
   void report_lost(const std::exception_ptr& error) const noexcept;
+
+  /// Throws what a call after close() gets.
+  [[noreturn]] void refuse_closed() const;
+
+  /// Tells the hook of failed posts that it does not know yet, then throws the PostError.
+  void surface(PostFailures& failures, std::uint64_t count) const;
 
   /// The user's hook, if there is one. It promised not to throw; that it does ends the program,
   /// since we may be anywhere.

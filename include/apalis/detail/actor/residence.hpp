@@ -3,11 +3,15 @@
 
 // Where calls find their object: the one that lives here or, of many, the one that they name.
 
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/wire/exception.hpp>
 #include <apalis/detail/wire/objects.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
+#include <functional>
 #include <span>
 #include <utility>
 
@@ -31,12 +35,32 @@ class Residence {
  public:
   explicit Residence(bool of_many) noexcept : of_many_(of_many) {}
 
-  /// The object (a wire::Objects, of many) moves in.
-  void settle(void* object) noexcept { object_ = object; }
-  /// And out again; null if none lives here.
+  /// Runs `on_start`, if there is one, and has the object made. False if one of them threw: then
+  /// `error` is the encoded exception.
+  [[nodiscard]] bool move_in(Maker& maker, const std::function<void()>& on_start,
+                             wire::Buffer& error);
+  /// The same in this very process: null, or the exception as it would have arrived from another.
+  [[nodiscard]] std::exception_ptr move_in_here(Maker& maker,
+                                                const std::function<void()>& on_start);
+
+  /// Runs an encoded call. False if it threw: then `result` is the encoded exception.
+  [[nodiscard]] bool run(std::span<const std::byte> message, wire::Buffer& result) const {
+    result.clear();
+    try {
+      invoke(message, result);
+      return true;
+    } catch (...) {
+      result.clear();
+      wire::encode_current_exception(result, called_entry(message).name);
+      return false;
+    }
+  }
+
+  /// The object (a wire::Objects, of many) moves out; null if none lives here.
   [[nodiscard]] void* vacate() noexcept { return std::exchange(object_, nullptr); }
 
-  /// Runs an encoded call, and lets out what it throws.
+ private:
+  /// Lets out what the call throws.
   void invoke(std::span<const std::byte> message, wire::Buffer& result) const {
     void* object = object_;
     if (of_many_) {
@@ -50,9 +74,13 @@ class Residence {
     wire::read_entry(reader)->invoke(object, reader, result);
   }
 
- private:
   void* object_ = nullptr;
   bool of_many_;
 };
+
+/// Residence::run() where the object may not have been made, for that reason.
+[[nodiscard]] bool run_here(const Residence& residence,
+                            const std::exception_ptr& construction_error,
+                            std::span<const std::byte> message, wire::Buffer& result);
 
 }  // namespace apalis::detail::actor

@@ -112,8 +112,8 @@ class Source {
 
   /// For an event loop that waits for several sources: from now on an outcome makes the region's
   /// event readable. To be followed by the bell's order(), then by a look: has_news(). `next_look`
-  /// becomes earlier where poll() has something to do by then. False if there is nothing to wait for.
-  virtual bool begin_event(Deadline& /*next_look*/) noexcept { return false; }
+  /// becomes earlier where poll() has something to do by then.
+  virtual void begin_event(Deadline& /*next_look*/) noexcept {}
   [[nodiscard]] virtual bool has_news() const noexcept = 0;
   /// The process whose end poll() will have to learn of; 0 if there is none, or none any more.
   [[nodiscard]] virtual pid_t watched() noexcept { return 0; }

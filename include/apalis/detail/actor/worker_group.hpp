@@ -99,8 +99,8 @@ class GroupMessages {
   GroupMessages(const GroupMessages&) = delete;
   GroupMessages& operator=(const GroupMessages&) = delete;
 
-  /// Adds a call of object `object` of the group.
-  void add_call(std::uint32_t object, std::span<const std::byte> call);
+  /// Adds a call of object `object` of the group; returns the worker where that lives.
+  std::uint32_t add_call(std::uint32_t object, std::span<const std::byte> call);
   /// Adds the same to every worker's message.
   void add_to_all(std::span<const std::byte> bytes);
   /// Where a worker's message is written on.

@@ -24,9 +24,10 @@ inline constexpr std::uint32_t waits_between_looks = 16;
 /// **Peer death:** the parent gives the claim back: forget_claim().
 class Placement {
  public:
-  /// `cores`: those that this process may use. `parent`: where it waited last. `claim`: where the parent finds what is claimed.
-  Placement(RegionHeader& header, std::span<const int> cores,
-            const CoreHint& parent, std::atomic<std::uint32_t>& claim) noexcept
+  /// `cores`: those that this process may use. `parent`: where it waited last. `claim`: where the
+  /// parent finds what is claimed.
+  Placement(RegionHeader& header, std::span<const int> cores, const CoreHint& parent,
+            std::atomic<std::uint32_t>& claim) noexcept
       : header_(header), cores_(cores), parent_core_(parent.core), claim_(claim) {}
 
   /// The worker is about to wait, on this core. `with_parent`: the waiting parent is there too.

@@ -46,12 +46,34 @@ inline constexpr Entry batch_of_many_entry{&run_batch_of_many, "a batch of calls
 /// Writes the exception in flight as the outcome of a call.
 void write_failure(Buffer& result, std::string_view where);
 
+/// Runs `call`, which appends its result, and makes it a call's outcome: that, or what it threw.
+template <class Call>
+void write_outcome(Buffer& result, std::string_view name, Call call) {
+  const std::size_t before = result.size();
+  try {
+    *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::ok)};
+    call();
+  } catch (...) {
+    result.truncate(before);
+    write_failure(result, name);
+  }
+}
+
 [[noreturn]] void throw_bad_status();
 
 inline void begin_batch(Buffer& buffer, std::size_t count, const Entry& entry = batch_entry) {
   const Entry* const address = &entry;
   buffer.append(&address, sizeof address);
   buffer.append_size(count);
+}
+
+/// The same where the count is known only later.
+inline void begin_open_batch(Buffer& buffer, const Entry& entry) {
+  constexpr std::uint64_t none_yet = ~std::uint64_t{0};  // in as many bytes as any count
+  begin_batch(buffer, none_yet, entry);
+}
+inline void set_batch_count(Buffer& buffer, std::uint64_t count) noexcept {
+  std::memcpy(buffer.data() + sizeof(const Entry*) + 1, &count, sizeof count);
 }
 
 /// The call is what encode_call wrote into a Buffer of its own.

@@ -51,7 +51,8 @@ struct EachMask {
 template <class Mask, class Indices, class... P>
 struct MapValues;
 template <bool... each, std::size_t... i, class... P>
-struct MapValues<EachMask<each...>, std::index_sequence<i...>, P...> : DecodedValue<i, Decoded<P>>... {
+struct MapValues<EachMask<each...>, std::index_sequence<i...>, P...>
+    : DecodedValue<i, Decoded<P>>... {
   // Braces keep the order of decoding and construct in place.
   MapValues([[maybe_unused]] Reader& shared, [[maybe_unused]] Reader& own)
       : DecodedValue<i, Decoded<P>>{decode<Decoded<P>>(each ? own : shared)}... {}
@@ -73,19 +74,6 @@ struct SkipShared<EachMask<each...>, P...> {
   }
   static void skip_all([[maybe_unused]] Reader& reader) { (skip<Decoded<P>, each>(reader), ...); }
 };
-
-/// Runs `call` for one object of several and writes what it comes to.
-template <class Call>
-void write_outcome(Buffer& result, std::string_view name, Call call) {
-  const std::size_t before = result.size();
-  try {
-    *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::ok)};
-    call();
-  } catch (...) {
-    result.truncate(before);
-    write_failure(result, name);
-  }
-}
 
 template <class A, class TargetT, class Mask, class Parameters>
 struct MapThunk;

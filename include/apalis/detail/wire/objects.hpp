@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 namespace apalis::detail::wire {
 
@@ -18,11 +17,6 @@ class Broken {
   ~Broken() {
     if (some_) [[unlikely]]
       clear();
-  }
-
-  void swap(Broken& other) noexcept {
-    std::swap(some_, other.some_);
-    std::swap(list_, other.list_);
   }
 
   /// The exception in flight is why this one was not made; indices ascend.

@@ -54,7 +54,7 @@ class Reader {
     return static_cast<std::size_t>(count);
   }
   [[nodiscard]] std::span<const std::byte> take(std::size_t n) { return {advance(n), n}; }
-  /// The next n bytes as a message in this one, whose positions go on counting from the whole's start.
+  /// The next n bytes as a message in this one; its positions go on counting from the whole's start.
   [[nodiscard]] Reader part(std::size_t n) {
     Reader inner = *this;
     inner.end_ = advance(n) + n;
