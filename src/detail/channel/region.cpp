@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t most_slices = std::size_t{64} * 1024;  // 64 GiB of addresses, no memory
 constexpr std::size_t fewest_slices = 16;
+constexpr std::size_t most_block_bytes = 16 * most_slices * slice_bytes;  // 1 TiB, no memory either
 
 struct Holder {
   std::optional<Region> region;
@@ -25,21 +26,31 @@ constinit sys::PerProcess<Holder> current;
 Region& Region::of_this_process(const sys::ForkLock& /*held*/) {
   auto& region = current.get().region;
   // Where addresses or file sizes are limited (ulimit -v, -f), a smaller reservation still serves
-  // fewer handlers.
-  for (std::size_t slices = most_slices; !region; slices /= 4) {
+  // fewer handlers and smaller arrays.
+  std::size_t slices = most_slices;
+  std::size_t block_bytes = most_block_bytes;
+  while (!region) {
     try {
-      region.emplace(slices);
+      region.emplace(slices, block_bytes);
     } catch (const SystemError& e) {
       const bool too_large = e.code() == ENOMEM || e.code() == EINVAL || e.code() == EFBIG;
-      if (slices <= fewest_slices || !too_large) throw;
+      if (block_bytes == 0 || !too_large) throw;
+      if (block_bytes > slices * slice_bytes) {
+        block_bytes /= 4;
+      } else if (slices > fewest_slices) {
+        slices /= 4;
+      } else {
+        block_bytes = 0;
+      }
     }
   }
   return *region;
 }
 
-Region::Region(std::size_t slices)
-    : memory_("apalis", header_bytes + slices * slice_bytes),
+Region::Region(std::size_t slices, std::size_t block_bytes)
+    : memory_("apalis", header_bytes + slices * slice_bytes + block_bytes),
       slices_(slices),
+      blocks_(block_bytes),
       cores_(sys::usable_cores()),
       breath_(measure_breath()),
       heavy_(sys::register_heavy_barrier()) {
@@ -58,7 +69,7 @@ std::uint32_t Region::acquire(const sys::ForkLock& /*held*/) {
     memory_.back(offset, control_bytes + page);  // control and first requests
     memory_.back(offset + control_bytes + ring_bytes, page);
   } else {
-    memory_.back(offset, control_bytes + 2 * ring_bytes + std::size_t{2} * arena_bytes);
+    memory_.back(offset, lane_bytes);
   }
   if (free_.empty()) {
     ++fresh_;
@@ -76,15 +87,55 @@ void Region::release(std::uint32_t slice, const sys::ForkLock& /*held*/) noexcep
   free_.push_back(slice);  // acquire() made room for it
 }
 
+std::span<std::byte> Region::acquire_block(std::size_t bytes) {
+  std::optional<std::size_t> offset;
+  {
+    const std::lock_guard lock{block_mutex_};
+    offset = blocks_.take(bytes);
+  }
+  if (!offset)
+    throw SystemError("apalis: no address space left for a shared block (see ulimit -v and -f)",
+                      ENOMEM);
+  const std::span block{block_range().data() + *offset, BlockSpace::rounded(bytes)};
+  try {
+    memory_.back(static_cast<std::size_t>(block.data() - memory_.data()), block.size());
+  } catch (...) {
+    sys::discard(block.data(), block.size());  // what there was of it is zero as well
+    free_block(block);
+    throw;
+  }
+  return block;
+}
+
+void Region::release_block(std::span<std::byte> block) noexcept {
+  if (!sys::discard(block.data(), block.size())) std::memset(block.data(), 0, block.size());
+  free_block(block);
+}
+
+void Region::free_block(std::span<std::byte> block) noexcept {
+  const std::lock_guard lock{block_mutex_};
+  blocks_.give_back(static_cast<std::size_t>(block.data() - block_range().data()), block.size());
+}
+
 bool Region::isolate(std::uint32_t slice, bool hidden) const noexcept {
-  std::byte* const first = memory_.data() + control_bytes;
+  std::byte* const first = memory_.data() + control_bytes + generations_bytes;
   std::byte* const mine = base(slice);
   std::byte* const after = mine + slice_bytes;
-  std::byte* const end = memory_.data() + memory_.size();
+  const auto blocks = block_range();
+  std::byte* const later = blocks.data() + blocks_.reach();
+  std::byte* const end = blocks.data() + blocks.size();
   if (hidden && !sys::show(mine, slice_bytes)) return false;
+  const auto hide = [](std::byte* from, std::byte* to) {
+    if (to > from) sys::hide(from, static_cast<std::size_t>(to - from));
+  };
   // A kernel that refuses leaves the others' slices visible: less protection, same behaviour.
-  if (mine > first) sys::hide(first, static_cast<std::size_t>(mine - first));
-  if (end > after) sys::hide(after, static_cast<std::size_t>(end - after));
+  hide(first, mine);
+  if (later == blocks.data()) {
+    hide(after, end);
+  } else {
+    hide(after, blocks.data());
+    hide(later, end);
+  }
   return true;
 }
 

@@ -139,13 +139,33 @@ inline constexpr std::size_t ring_bytes = lane_units * sizeof(Unit);
 inline constexpr std::uint32_t block_limit = arena_bytes / 4;  // larger messages go in pieces
 inline constexpr std::size_t control_bytes = 4096;
 inline constexpr std::size_t slice_bytes = std::size_t{1} << 20;
-static_assert(control_bytes + 2 * ring_bytes + std::size_t{2} * arena_bytes <= slice_bytes);
+inline constexpr std::size_t lane_bytes =
+    control_bytes + 2 * ring_bytes + std::size_t{2} * arena_bytes;
+
+/// Blocks that a process can share at once. They have numbers below this.
+inline constexpr std::uint32_t most_blocks = 32 * 1024;
+
+/// What a worker says of one block, behind the lanes of its slice.
+struct HeldWord {
+  std::atomic<std::uint32_t> count;     // references of this worker: none can be made of 0
+  std::atomic<std::uint32_t> in_reply;  // reply_mark() of the last reply with such a reference
+};  // by the child
+static_assert(sizeof(HeldWord) == 8);
+/// And its own workers, who had the block from a copy of the worker's memory: until it ends.
+using InheritedByte = std::atomic<std::uint8_t>;
+static_assert(lane_bytes + most_blocks * (sizeof(HeldWord) + sizeof(InheritedByte)) <= slice_bytes);
+
+/// Never 0, so that an empty word tells of no reply.
+constexpr std::uint32_t reply_mark(std::uint32_t position) noexcept {
+  return position == ~std::uint32_t{0} ? 1 : position + 1;
+}
 
 /// More cores than these are used, but workers on them are not told apart.
 inline constexpr std::size_t most_cores = 1024;
 
 /// The first page of the region, shared by all its processes. It carries hints only: whatever a
-/// child writes here can cost time, never correctness.
+/// child writes here can cost time, never the parent's correctness. Behind it, one word a block: the
+/// generation of the one that is there now, 0 for none, for a child to whom a fork left a reference.
 struct RegionHeader {
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> epoch;
@@ -156,5 +176,9 @@ struct RegionHeader {
   std::atomic<std::uint16_t> workers_on[most_cores];  // how many of them on each core
 };
 static_assert(sizeof(RegionHeader) <= control_bytes);
+
+using GenerationWord = std::atomic<std::uint32_t>;  // by the parent
+inline constexpr std::size_t generations_bytes = most_blocks * sizeof(GenerationWord);
+static_assert(control_bytes + generations_bytes <= slice_bytes);
 
 }  // namespace apalis::detail::channel

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The one shared mapping of a process, cut into slices: a handler adds no mapping, so the
-// thousandth fork costs what the first one did.
+// The one shared mapping of a process, cut into slices and, behind them, blocks of any size: a
+// handler or an array adds no mapping, so the thousandth fork costs what the first one did.
 
+#include <apalis/detail/channel/block_space.hpp>
 #include <apalis/detail/channel/layout.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
 #include <apalis/detail/sys/cpu.hpp>
@@ -13,28 +14,41 @@
 #include <apalis/detail/sys/per_process.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
 namespace apalis::detail::channel {
 
-/// **Owns** the reservation and, in this process's private memory, the list of free slices.
+/// **Owns** the reservation and, in this process's private memory, the list of free slices and that
+/// of free addresses for blocks.
 /// **Threads:** acquire and release under the fork lock, the rest from any.
-/// **Fork:** a child keeps the mapping, hides all but its slice (isolate()), and makes a region of
-/// its own if it needs one.
+/// **Fork:** a child keeps the mapping, hides all but its slice and the blocks that there were
+/// (isolate()), and makes a region of its own if it needs one.
 /// **Throws** SystemError: no memory, no address space.
 class Region {
  public:
   /// This process's region, made at first use.
   [[nodiscard]] static Region& of_this_process(const sys::ForkLock& held);
 
-  explicit Region(std::size_t slices);
+  /// `block_bytes`: addresses for blocks.
+  explicit Region(std::size_t slices, std::size_t block_bytes = 0);
 
   /// A zeroed slice whose control page and first page of each ring are backed (all of it where
   /// pages can't be backed on demand).
   [[nodiscard]] std::uint32_t acquire(const sys::ForkLock& held);
   void release(std::uint32_t slice, const sys::ForkLock& held) noexcept;
+
+  /// Whole pages of zeros, at least `bytes` (not 0) of them and aligned to a page, which no access
+  /// can miss. Throws SystemError: no memory, no addresses left.
+  [[nodiscard]] std::span<std::byte> acquire_block(std::size_t bytes);
+  /// Takes back what acquire_block() gave, and gives its memory back to the system.
+  void release_block(std::span<std::byte> block) noexcept;
+  /// The addresses of all blocks.
+  [[nodiscard]] std::span<std::byte> block_range() const noexcept {
+    return {memory_.data() + memory_.size() - blocks_.size(), blocks_.size()};
+  }
 
   [[nodiscard]] std::byte* base(std::uint32_t slice) const noexcept {
     return memory_.data() + header_bytes + slice * slice_bytes;
@@ -50,12 +64,16 @@ class Region {
   [[nodiscard]] bool heavy_barriers() const noexcept { return heavy_; }
   [[nodiscard]] bool backs_on_demand() const noexcept { return memory_.backs_on_demand(); }
 
-  /// In a child: makes every other slice inaccessible. `hidden`: its own is, too, as it was forked
-  /// from a child that did this. False if that can't be undone: the child has no slice then.
+  /// In a child: makes every other slice inaccessible, and all blocks made after the fork. Those
+  /// that there were it may have references to, in its copy of the parent's memory. `hidden`: its own
+  /// slice is, too, as it was forked from a child that did this. False if that can't be undone: the
+  /// child has no slice then.
   [[nodiscard]] bool isolate(std::uint32_t slice, bool hidden = false) const noexcept;
 
  private:
   static constexpr std::size_t header_bytes = slice_bytes;  // keeps slices aligned
+
+  void free_block(std::span<std::byte> block) noexcept;
 
   sys::SharedMemory memory_;
   sys::Fd event_ = sys::make_event();
@@ -63,6 +81,8 @@ class Region {
   std::size_t slices_;
   std::uint32_t fresh_ = 0;           // slices from here on were never used
   std::vector<std::uint32_t> free_;  // used before, zeroed again
+  std::mutex block_mutex_;
+  BlockSpace blocks_;
   std::vector<int> core_list_ = sys::allowed_core_list();
   int cores_;
   int breath_;
