@@ -54,7 +54,7 @@ class ObjectCalls {
   auto call(F&& callable, Args&&... args) const {
     using R = detail::wire::call_result_t<A, std::decay_t<F>, Args...>;
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     link.check_code(detail::wire::code_address<A>(callable));
     detail::wire::encode_call<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
     return submit<R>(link, message, CallOptions{});
@@ -65,7 +65,7 @@ class ObjectCalls {
   auto call(const CallOptions& options, F&& callable, Args&&... args) const {
     using R = detail::wire::call_result_t<A, std::decay_t<F>, Args...>;
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     link.check_code(detail::wire::code_address<A>(callable));
     detail::wire::encode_call<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
     return submit<R>(link, message, options);
@@ -77,7 +77,7 @@ class ObjectCalls {
   auto call(Args&&... args) const {
     using R = detail::wire::call_result_v_t<A, Method, Args...>;
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     detail::wire::encode_call_v<A, Method>(message, std::forward<Args>(args)...);
     return submit<R>(link, message, CallOptions{});
   }
@@ -86,7 +86,7 @@ class ObjectCalls {
   auto call(const CallOptions& options, Args&&... args) const {
     using R = detail::wire::call_result_v_t<A, Method, Args...>;
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     detail::wire::encode_call_v<A, Method>(message, std::forward<Args>(args)...);
     return submit<R>(link, message, options);
   }
@@ -95,7 +95,7 @@ class ObjectCalls {
   template <class F, class... Args>
   void post(F&& callable, Args&&... args) const {
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     link.check_code(detail::wire::code_address<A>(callable));
     detail::wire::encode_post<A>(message, std::forward<F>(callable), std::forward<Args>(args)...);
     post_message(link, message);
@@ -104,7 +104,7 @@ class ObjectCalls {
   template <auto Method, class... Args>
   void post(Args&&... args) const {
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     detail::wire::encode_post_v<A, Method>(message, std::forward<Args>(args)...);
     post_message(link, message);
   }
@@ -116,7 +116,7 @@ class ObjectCalls {
   auto get(M B::*member) const {
     using R = detail::wire::get_result_t<A, M B::*>;
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     detail::wire::encode_get<A>(message, member);
     return submit<R>(link, message, CallOptions{});
   }
@@ -125,7 +125,7 @@ class ObjectCalls {
   template <class M, class B>
   void set(M B::*member, const std::type_identity_t<M>& value) const {
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     detail::wire::encode_set<A>(message, member, value);
     post_message(link, message);
   }
@@ -133,7 +133,7 @@ class ObjectCalls {
   /// A copy of the whole object.
   [[nodiscard]] Token<A> copy() const {
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     detail::wire::encode_copy<A>(message);
     return submit<A>(link, message, CallOptions{});
   }
@@ -142,7 +142,7 @@ class ObjectCalls {
   template <class F, class... Args>
   [[nodiscard]] Token<A> copy(F&& edit, Args&&... args) const {
     auto& link = self().link();
-    detail::wire::Buffer message;
+    detail::wire::Buffer message{link.takes_attachments()};
     link.check_code(detail::wire::code_address<A>(edit));
     detail::wire::encode_copy<A>(message, std::forward<F>(edit), std::forward<Args>(args)...);
     return submit<A>(link, message, CallOptions{});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <apalis/backend/processes.hpp>
+#include <apalis/detail/actor/pieces.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/event.hpp>
@@ -16,6 +17,7 @@ namespace {
 
 using actor::Clock;
 using actor::no_deadline;
+using actor::Pieces;
 using channel::is_at_or_after;
 using std::chrono::milliseconds;
 
@@ -63,6 +65,7 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
     inbox_.journal = journal_.get();
     inbox_.may_retire = options.max_calls_per_worker > 0;
   }
+  takes_attachments_ = journal_ == nullptr;
   if (options.timeout.count() > 0) keep_time();
   modules_ = source_.modules(held);
   code_ = modules_->find(reinterpret_cast<const void*>(maker.destroy));
@@ -307,12 +310,17 @@ bool ProcessLink::accept(Lock& lock, Request request, const wire::Buffer& messag
                          Deadline deadline) {
   if (journal_ != nullptr) [[unlikely]]
     return accept_in_journal(lock, request, message, state, deadline);
+  if (message.size() > channel::block_limit || message.attachments() != nullptr) [[unlikely]]
+    return accept_in_pieces(lock, request, message, state, deadline);
   if (!send(lock, request, message, deadline)) return false;
-  if (state != nullptr) {
-    state->position = sender_.last_position();
-    inbox_.pending.push(*state);
-  }
+  note_sent(state);
   return true;
+}
+
+void ProcessLink::note_sent(State* state) noexcept {
+  if (state == nullptr) return;
+  state->position = sender_.last_position();
+  inbox_.pending.push(*state);
 }
 
 /// Here what cannot be sent yet is accepted all the same while there is no worker.
@@ -350,34 +358,55 @@ void ProcessLink::send_journal() noexcept {
   }
 }
 
-/// False if the worker has died, or the deadline passed.
+/// Sends a message of up to a block. False if the worker has died, or the deadline passed.
 bool ProcessLink::send(Lock& lock, Request request, const wire::Buffer& message,
                        Deadline deadline) {
   if (life_ == Life::ended) return false;
   const auto tag = static_cast<std::uint8_t>(request);
-  const auto size = message.size();
   try {
-    if (size <= channel::block_limit) {
-      const auto try_send = [&] { return sender_.try_send(tag, message.data(), size); };
-      return try_send() || send_slowly(lock, try_send, deadline);
-    }
-    sender_.back_all();
-    std::size_t at = 0;
-    return send_slowly(
-        lock,
-        [&] {
-          const auto part = std::min<std::size_t>(size - at, channel::block_limit);
-          if (!sender_.try_send_piece(tag, message.data() + at, part, size)) return false;
-          at += part;
-          reach(Point::parent_piece);
-          child_bell_.ring();
-          return at == size;
-        },
-        deadline);
+    const auto try_send = [&] { return sender_.try_send(tag, message.data(), message.size()); };
+    return try_send() || send_slowly(lock, try_send, deadline);
   } catch (const channel::ProtocolViolation& violation) {
     bury(Cause::died, violation.what());
     return false;
   }
+}
+
+/// The worker begins once it has the head, and may have answered before it has the rest.
+bool ProcessLink::accept_in_pieces(Lock& lock, Request request, const wire::Buffer& message,
+                                   State* state, Deadline deadline) {
+  if (life_ == Life::ended) return false;
+  sender_.back_all();
+  Pieces pieces{message};
+  const auto send_until = [&](bool (Pieces::*enough)() const noexcept, Deadline until) {
+    return send_slowly(
+        lock,
+        [&] {
+          const auto piece = pieces.next();
+          if (!sender_.try_send_piece(static_cast<std::uint8_t>(request), piece.data(),
+                                      piece.size(), pieces.whole()))
+            return false;
+          pieces.pass();
+          reach(Point::parent_piece);
+          child_bell_.ring();
+          return (pieces.*enough)();
+        },
+        until);
+  };
+  try {
+    if (message.attachments() == nullptr) {
+      if (!send_until(&Pieces::done, deadline)) return false;
+      note_sent(state);
+      return true;
+    }
+    if (!send_until(&Pieces::head_done, deadline)) return false;
+    note_sent(state);
+    (void)send_until(&Pieces::done, no_deadline);  // if it died, its state says so
+  } catch (const channel::ProtocolViolation& violation) {
+    bury(Cause::died, violation.what());
+    return state != nullptr && state->phase() != State::Phase::pending;
+  }
+  return true;
 }
 
 /// Calls try_send until it is done, waiting for room in between.

@@ -100,8 +100,11 @@ class ProcessLink final : public actor::LockedSource<Link> {
                             Deadline deadline);
   [[nodiscard]] bool accept_in_journal(Lock& lock, Request request, const wire::Buffer& message,
                                        State* state, Deadline deadline);
+  void note_sent(State* state) noexcept;
   [[nodiscard]] bool send(Lock& lock, Request request, const wire::Buffer& message,
                           Deadline deadline);
+  [[nodiscard]] bool accept_in_pieces(Lock& lock, Request request, const wire::Buffer& message,
+                                      State* state, Deadline deadline);
   [[nodiscard]] bool send_slowly(Lock& lock, auto try_send, Deadline deadline);
   void wait_for_room(Lock& lock, channel::Patience& patience);
   void send_journal() noexcept;

@@ -28,6 +28,8 @@ Inbox::Taken Inbox::take() {
 void Inbox::forget_pieces() noexcept {
   gathered_.clear();
   gathered_.shrink(0);
+  if (received_ < whole_.total && pending.front() != nullptr) pending.front()->forget_attached();
+  received_ = 0;
 }
 
 void Inbox::restart() {
@@ -54,14 +56,34 @@ void Inbox::handle(channel::Arrival& arrival) {
   const std::byte* block = receiver_.block_bytes(arrival);
   if (arrival.head.kind() == channel::Kind::block)
     return handle_bytes(answer, arrival, block, arrival.block.size);
-  if (answer != Answer::post_failed && pending.empty())
+  handle_piece(answer, arrival, block);
+}
+
+/// What a child claims as the sizes is only believed as its bytes come in.
+void Inbox::handle_piece(Answer answer, const channel::Arrival& arrival, const std::byte* bytes) {
+  const channel::BlockRef& block = arrival.block;
+  State* const state = pending.front();
+  if (answer != Answer::post_failed && state == nullptr)
     throw channel::ProtocolViolation("it sent a reply that nobody asked for");
-  // What a child claims as the total is only believed as its bytes come in.
-  if (arrival.block.total - gathered_.size() < arrival.block.size ||
-      arrival.block.total < gathered_.size())
-    throw channel::ProtocolViolation("it sent pieces that exceed their message");
-  gathered_.append(block, arrival.block.size);
-  if (gathered_.size() == arrival.block.total) {
+  if (received_ == 0) whole_ = {block.total, block.head};
+  const auto before_end = received_ < whole_.head ? whole_.head : whole_.total;
+  if (block.total != whole_.total || block.head != whole_.head ||
+      block.size > before_end - received_ || (block.head != block.total && answer != Answer::value))
+    throw channel::ProtocolViolation("it sent pieces that make no message");
+  if (received_ < whole_.head) {
+    gathered_.append(bytes, block.size);
+  } else if (state->phase() == State::Phase::pending) {
+    auto* const attached = state->attached(whole_.total - whole_.head);
+    if (attached == nullptr)
+      throw channel::ProtocolViolation("it sent more than the result of its call");
+    try {
+      attached->append({bytes, block.size});
+    } catch (const wire::Malformed& malformed) {
+      throw channel::ProtocolViolation(malformed.what());
+    }
+  }
+  received_ += block.size;
+  if (received_ == whole_.total) {
     handle_bytes(answer, arrival, gathered_.data(), gathered_.size());
     forget_pieces();
   }

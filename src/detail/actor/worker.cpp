@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <apalis/detail/actor/current_call.hpp>
+#include <apalis/detail/actor/pieces.hpp>
 #include <apalis/detail/actor/thread_call.hpp>
 #include <apalis/detail/actor/worker.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/heap.hpp>
 #include <apalis/detail/sys/parent_watch.hpp>
 #include <apalis/detail/sys/process.hpp>
 #include <apalis/detail/sys/stdio.hpp>
@@ -12,7 +14,9 @@
 #include <apalis/detail/wire/exception.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/error.hpp>
+#include <chrono>
 #include <cstring>
+#include <optional>
 
 namespace apalis::detail::actor {
 namespace {
@@ -20,6 +24,9 @@ namespace {
 constexpr std::size_t kept_capacity = std::size_t{1} << 20;  // of buffers, between messages
 constexpr int most_breaths = 8;
 constexpr int burst = 4;            // requests found without waiting between them
+constexpr std::size_t kept_heap = std::size_t{1} << 30;  // of freed memory, until it is idle
+constexpr std::size_t spare_heap = std::size_t{1} << 20;  // not worth giving back
+constexpr std::chrono::milliseconds idle_after{200};
 constexpr int exit_no_memory = 71;  // EX_OSERR: not even a short reply could be sent
 
 }  // namespace
@@ -51,6 +58,8 @@ void Worker::run() {
   if (!region_.isolate(plan_.slice, plan_.from_nursery)) sys::exit_now(exit_no_memory);
   sys::arm_crash_report(view_.control->crash);
   current_call.enter(*view_.control, plan_.generation, maker_.worker);
+  sys::keep_freed_memory(kept_heap);
+  lean_heap_end_ = sys::heap_end();
   make_object();
   reach(Point::child_made);
   while (serve()) {
@@ -63,6 +72,50 @@ void Worker::make_object() {
   broken_ = !residence_.move_in(maker_, on_start, construction_error_);
 }
 
+/// The attachments of the request that runs, as they come in.
+class Worker::Stream final : public wire::AttachmentReader {
+ public:
+  Stream(Worker& worker, std::size_t size) noexcept : worker_(worker), left_(size) {}
+
+  [[nodiscard]] std::size_t remaining() const noexcept override { return left_; }
+
+  void read(std::size_t n, FunctionRef<void(std::span<const std::byte>)> use) override {
+    while (n > 0) {
+      const auto arrival = worker_.next_piece();
+      const std::size_t size = arrival.block.size;
+      left_ -= size;
+      n -= size;
+      const Release release{worker_, arrival};
+      use({worker_.receiver_.block_bytes(arrival), size});
+    }
+  }
+
+  [[nodiscard]] std::span<const std::byte> view(std::size_t n) override {
+    auto& copy = worker_.views_.emplace_back();
+    copy.reserve(n);
+    read(n, [&](std::span<const std::byte> chunk) { copy.append(chunk.data(), chunk.size()); });
+    return copy.bytes();
+  }
+
+  /// What nobody asked for, and the views.
+  void end() {
+    if (left_ > 0) [[unlikely]]
+      read(left_, [](std::span<const std::byte>) {});
+    if (!worker_.views_.empty()) [[unlikely]]
+      worker_.views_.clear();
+  }
+
+ private:
+  struct Release {
+    Worker& worker;
+    const channel::Arrival& arrival;
+    ~Release() { worker.release(arrival); }
+  };
+
+  Worker& worker_;
+  std::size_t left_;
+};
+
 bool Worker::serve() {
   channel::Arrival arrival;
   if (!receiver_.try_take(arrival)) {
@@ -71,23 +124,32 @@ bool Worker::serve() {
   }
   ++run_;
   reach(Point::child_taken);
-  const auto message = whole_message(arrival);
+  const auto message = whole_head(arrival);
   if (message.data() == nullptr) return true;  // a piece; more follow
+  const bool in_pieces = arrival.head.kind() == channel::Kind::piece;
+  Stream stream{*this, in_pieces ? arrival.block.total - arrival.block.head : 0};
   switch (static_cast<Request>(arrival.head.tag())) {
     case Request::call:
       if (begin(arrival)) {
-        run_call(message, arrival.position);
+        if (in_pieces) release(arrival);
+        run_call(message, arrival.position, stream);
       } else {
+        if (in_pieces) release(arrival);
+        stream.end();
         result_.clear();
         reply(Answer::cancelled, result_);
       }
       break;
-    case Request::post:
-      if (!begin(arrival)) break;
-      run_post(message);
+    case Request::post: {
+      const bool begun = begin(arrival);
+      if (in_pieces) release(arrival);
+      if (begun) run_post(message, stream);
+      stream.end();
+      if (!begun) break;
       view_.control->calls.finished.store(arrival.position, std::memory_order_release);
       reach(Point::child_finished);
       break;
+    }
     case Request::drain:
       reply_count(Answer::value);
       break;
@@ -96,7 +158,7 @@ bool Worker::serve() {
       end(Answer::value);
       return false;
   }
-  if (receiver_.release(arrival)) parent_bell_.ring();
+  if (!in_pieces) release(arrival);
   reach(Point::child_released);
   gathered_.clear();
   gathered_.shrink(kept_capacity);
@@ -116,15 +178,27 @@ void Worker::end(Answer last) {
   reach(Point::child_closed);
 }
 
-std::span<const std::byte> Worker::whole_message(channel::Arrival& arrival) {
+/// The head of a message, once it is whole. Pieces are copied, so that they can be released before
+/// the attachments come.
+std::span<const std::byte> Worker::whole_head(channel::Arrival& arrival) {
   if (!arrival.in_arena()) return {arrival.inline_bytes, arrival.head.size()};
   const std::byte* bytes = receiver_.block_bytes(arrival);
   if (arrival.head.kind() == channel::Kind::block) return {bytes, arrival.block.size};
-  if (gathered_.size() == 0) gathered_.reserve(arrival.block.total);
+  if (gathered_.size() == 0) gathered_.reserve(arrival.block.head);
   gathered_.append(bytes, arrival.block.size);
-  if (gathered_.size() == arrival.block.total) return gathered_.bytes();
-  if (receiver_.release(arrival)) parent_bell_.ring();
+  if (gathered_.size() == arrival.block.head) return gathered_.bytes();
+  release(arrival);
   return {};
+}
+
+channel::Arrival Worker::next_piece() {
+  channel::Arrival arrival;
+  while (!receiver_.try_take(arrival)) wait_for_request();
+  return arrival;
+}
+
+void Worker::release(const channel::Arrival& arrival) noexcept {
+  if (receiver_.release(arrival)) parent_bell_.ring();
 }
 
 bool Worker::begin(const channel::Arrival& arrival) {
@@ -166,21 +240,29 @@ bool Worker::has_orders(const channel::Arrival& arrival) {
   return orders.discard.load(std::memory_order_relaxed) != 0;
 }
 
-void Worker::run_call(std::span<const std::byte> message, std::uint32_t position) {
-  if (broken_) return reply(Answer::exception, construction_error_);
-  const auto answer = residence_.run(message, result_) ? Answer::value : Answer::exception;
+void Worker::run_call(std::span<const std::byte> message, std::uint32_t position, Stream& stream) {
+  if (broken_) {
+    stream.end();
+    return reply(Answer::exception, construction_error_);
+  }
+  result_.allow_attachments(true);
+  const bool returned = residence_.run(message, result_, &stream);
+  stream.end();
+  const auto answer = returned ? Answer::value : Answer::exception;
   view_.control->calls.finished.store(position, std::memory_order_relaxed);
   reach(Point::child_ran);
   reply(answer, result_);
+  result_.clear();  // what is attached ends now
   result_.shrink(kept_capacity);
 }
 
-void Worker::run_post(std::span<const std::byte> message) {
+void Worker::run_post(std::span<const std::byte> message, Stream& stream) {
   if (broken_) {
     if (failed_posts_++ == 0) reply(Answer::post_failed, construction_error_);
     return;
   }
-  if (!residence_.run(message, result_) && failed_posts_++ == 0)
+  result_.allow_attachments(false);
+  if (!residence_.run(message, result_, &stream) && failed_posts_++ == 0)
     reply(Answer::post_failed, result_);
 }
 
@@ -207,16 +289,16 @@ void Worker::reply(Answer answer, const wire::Buffer& bytes) {
 
 void Worker::send(Answer answer, const wire::Buffer& bytes) {
   const auto tag = static_cast<std::uint8_t>(answer);
-  const auto size = bytes.size();
-  if (size <= channel::block_limit) {
-    send_when_possible([&] { return sender_.try_send(tag, bytes.data(), size); });
+  if (bytes.size() <= channel::block_limit && bytes.attachments() == nullptr) {
+    send_when_possible([&] { return sender_.try_send(tag, bytes.data(), bytes.size()); });
     return;
   }
   sender_.back_all();
-  for (std::size_t at = 0; at < size;) {
-    const auto part = std::min<std::size_t>(size - at, channel::block_limit);
-    send_when_possible([&] { return sender_.try_send_piece(tag, bytes.data() + at, part, size); });
-    at += part;
+  for (Pieces pieces{bytes}; !pieces.done(); pieces.pass()) {
+    const auto piece = pieces.next();
+    send_when_possible([&] {
+      return sender_.try_send_piece(tag, piece.data(), piece.size(), pieces.whole());
+    });
     reach(Point::child_piece);
   }
 }
@@ -259,15 +341,25 @@ void Worker::sleep_unless(Ready ready) {
   reach(Point::child_asleep);
   if (!ready()) {
     const auto& self = process::this_child();
-    if (self.parent_watched) {
-      own_bell_.sleep(ticket, std::nullopt);
-    } else {
-      own_bell_.sleep(ticket, std::chrono::seconds{1});
-      if (sys::parent_is_gone(self.parent)) sys::exit_now(0);
-    }
+    std::optional<std::chrono::nanoseconds> limit;
+    if (!self.parent_watched) limit = std::chrono::seconds{1};
+    const bool spare = has_spare_memory();
+    if (spare) limit = idle_after;
+    own_bell_.sleep(ticket, limit);
+    if (!self.parent_watched && sys::parent_is_gone(self.parent)) sys::exit_now(0);
+    if (spare && !ready()) give_back_memory();
   }
   occupancy_.wake();
   counted.store(1, std::memory_order_relaxed);
+}
+
+bool Worker::has_spare_memory() const noexcept {
+  return sys::heap_end() > lean_heap_end_ + spare_heap;
+}
+
+void Worker::give_back_memory() noexcept {
+  sys::give_back_freed_memory();
+  lean_heap_end_ = sys::heap_end();
 }
 
 }  // namespace apalis::detail::actor

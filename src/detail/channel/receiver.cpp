@@ -25,7 +25,7 @@ void Receiver::take_large(Arrival& arrival, Head head, std::uint32_t position) {
       const bool whole = head.kind() == Kind::block;
       if (block.size == 0 || block.size > block_limit || block.position % cache_line != 0 ||
           block.position % arena_bytes + block.size > arena_bytes || block.total < block.size ||
-          (whole && block.total != block.size))
+          block.head > block.total || (whole && block.total != block.size))
         refuse();
       next_.store(position + 1, std::memory_order_relaxed);
       return;

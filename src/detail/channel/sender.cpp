@@ -23,11 +23,11 @@ bool Sender::try_send_pair(std::uint8_t tag, const std::byte* data, std::size_t 
 }
 
 bool Sender::try_send_block(Kind kind, std::uint8_t tag, const std::byte* data, std::size_t size,
-                            std::uint64_t total, bool marked) {
+                            MessageSize whole, bool marked) {
   const auto bytes = static_cast<std::uint32_t>(size);
   if (!has_units(1) || !reserve_bytes(bytes)) return false;
   std::memcpy(lane_.bytes(arena_next_), data, size);
-  const BlockRef block{arena_next_, bytes, total};
+  const BlockRef block{arena_next_, bytes, whole.total, whole.head};
   arena_next_ += Receiver::padded(bytes);
   Unit& unit = lane_.unit(next_);
   std::memcpy(unit.data, &block, sizeof block);

@@ -34,6 +34,15 @@ void Buffer::shrink(std::size_t keep_capacity) {
   release();
 }
 
+void Buffer::attach(std::span<const std::byte> bytes, std::size_t stride,
+                    std::shared_ptr<const void> owner) {
+  append_marked_size(attached_mark, bytes.size() / stride);
+  if (attachments_ == nullptr) attachments_ = std::make_unique<Attachments>();
+  if (owner != nullptr) attachments_->owners.push_back(std::move(owner));
+  attachments_->parts.push_back({bytes, stride});
+  attachments_->size += bytes.size();
+}
+
 void Buffer::take(Buffer& other) noexcept {
   if (other.data_ == other.inline_) {
     std::memcpy(inline_, other.inline_, other.size_);
@@ -42,6 +51,8 @@ void Buffer::take(Buffer& other) noexcept {
     capacity_ = std::exchange(other.capacity_, inline_capacity);
   }
   size_ = std::exchange(other.size_, 0);
+  attachments_ = std::move(other.attachments_);
+  may_attach_ = other.may_attach_;
 }
 
 void Buffer::release() noexcept {

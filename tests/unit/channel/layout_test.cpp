@@ -11,7 +11,7 @@ using namespace apalis::detail::channel;
 static_assert(sizeof(Unit) == 32);
 static_assert(alignof(Unit) == 32);
 static_assert(offsetof(Unit, head) == 0 && offsetof(Unit, data) == 8);
-static_assert(sizeof(BlockRef) == 16 && offsetof(BlockRef, total) == 8);
+static_assert(sizeof(BlockRef) == 24 && offsetof(BlockRef, total) == 8);
 static_assert(sizeof(Progress) == line_pair && sizeof(Bell) == line_pair);
 static_assert(sizeof(ControlPage) <= control_bytes && control_bytes % 4096 == 0);
 static_assert(offsetof(ControlPage, reply_progress) % line_pair == 0);

@@ -63,12 +63,15 @@ class Inbox {
 
  private:
   void handle(channel::Arrival& arrival);
+  void handle_piece(Answer answer, const channel::Arrival& arrival, const std::byte* bytes);
   void retire(const std::byte* bytes, std::size_t size);
   void handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
                     std::size_t size);
 
   channel::Receiver receiver_;
-  wire::Buffer gathered_;  // pieces of a large reply
+  wire::Buffer gathered_;       // of a large reply, what comes before the attachments
+  std::uint64_t received_ = 0;  // and how much of all
+  channel::MessageSize whole_{0};  // of what its first piece announced
 };
 
 }  // namespace apalis::detail::actor

@@ -109,6 +109,9 @@ class Link : public Source {
       check_other_module(address);
   }
 
+  /// Whether publish() and post() send attachments, which then need to live only until they return.
+  [[nodiscard]] bool takes_attachments() const noexcept { return takes_attachments_; }
+
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
  protected:
@@ -136,6 +139,7 @@ class Link : public Source {
   /// `code`: the executable's range, which nearly every call is in.
   sys::ModuleMap::Range code_{0, ~std::uintptr_t{0}};
   std::shared_ptr<const sys::ModuleMap> modules_;  // null: every module will do
+  bool takes_attachments_ = false;
 
  private:
   void check_other_module(const void* address) const;

@@ -44,13 +44,15 @@ class Residence {
                                                 const std::function<void()>& on_start);
 
   /// Runs an encoded call. False if it threw: then `result` is the encoded exception.
-  [[nodiscard]] bool run(std::span<const std::byte> message, wire::Buffer& result) const {
+  [[nodiscard]] bool run(std::span<const std::byte> message, wire::Buffer& result,
+                         wire::AttachmentReader* attachments = nullptr) const {
     result.clear();
     try {
-      invoke(message, result);
+      invoke(message, result, attachments);
       return true;
     } catch (...) {
       result.clear();
+      result.allow_attachments(false);
       wire::encode_current_exception(result, called_entry(message).name);
       return false;
     }
@@ -61,7 +63,8 @@ class Residence {
 
  private:
   /// Lets out what the call throws.
-  void invoke(std::span<const std::byte> message, wire::Buffer& result) const {
+  void invoke(std::span<const std::byte> message, wire::Buffer& result,
+              wire::AttachmentReader* attachments) const {
     void* object = object_;
     if (of_many_) {
       constexpr auto index_bytes = sizeof(std::uint32_t);
@@ -70,7 +73,7 @@ class Residence {
       message = message.first(message.size() - index_bytes);
       if (index != wire::all_objects) object = static_cast<wire::Objects*>(object_)->at(index);
     }
-    wire::Reader reader{message};
+    wire::Reader reader{message, attachments};
     wire::read_entry(reader)->invoke(object, reader, result);
   }
 

@@ -3,6 +3,7 @@
 
 // The state of a call with its result type: decodes on the token's thread, when first asked.
 
+#include <apalis/detail/actor/attached.hpp>
 #include <apalis/detail/actor/node_cache.hpp>
 #include <apalis/detail/actor/state.hpp>
 #include <apalis/detail/wire/codec.hpp>
@@ -66,12 +67,25 @@ class ResultState : public State {
 /// That of a call: its result comes as one reply.
 template <class R>
 class ReplyState final : public ResultState<R> {
+  static constexpr bool is_one_block = wire::is_byte_string<R> || wire::is_block_vector<R>;
+
   stored_t<R> decode(std::span<const std::byte> bytes) override {
     if constexpr (std::is_void_v<R>) {
       return {};
     } else {
+      if constexpr (is_one_block) {
+        if (this->attached_ != nullptr) [[unlikely]]
+          return static_cast<AttachedValue<R>&>(*this->attached_).take(bytes);
+      }
       wire::Reader reader{bytes};
       return wire::decode<R>(reader);
+    }
+  }
+  std::unique_ptr<State::Attached> make_attached([[maybe_unused]] std::uint64_t size) override {
+    if constexpr (is_one_block) {
+      return std::make_unique<AttachedValue<R>>(size);
+    } else {
+      return nullptr;
     }
   }
 };

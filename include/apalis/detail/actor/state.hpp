@@ -35,6 +35,17 @@ class State {
   };
   static constexpr std::size_t inline_bytes = 56;
 
+  /// What a reply's attachments become.
+  class Attached {
+   public:
+    Attached() noexcept = default;
+    Attached(const Attached&) = delete;
+    Attached& operator=(const Attached&) = delete;
+    virtual ~Attached() = default;
+    /// Throws std::bad_alloc, wire::Malformed.
+    virtual void append(std::span<const std::byte> chunk) = 0;
+  };
+
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   virtual ~State() {
@@ -58,6 +69,15 @@ class State {
     size_ = size;
     heap_ = std::move(data);
   }
+  /// Where the attachments of the reply go, which claims that they are `size` bytes together; null
+  /// if the result has none.
+  Attached* attached(std::uint64_t size) {
+    if (attached_ == nullptr) attached_ = make_attached(size);
+    return attached_.get();
+  }
+  /// What came of them is not to be continued.
+  void forget_attached() noexcept { attached_.reset(); }
+
   /// A failure of the library's own.
   void store_error(std::exception_ptr error) noexcept {
     kind_ = Reply::exception;
@@ -88,7 +108,10 @@ class State {
       std::rethrow_exception(error());
     return {heap_ ? heap_.get() : inline_, size_};
   }
-  void drop_bytes() noexcept { heap_.reset(); }
+  void drop_bytes() noexcept {
+    heap_.reset();
+    attached_.reset();
+  }
 
   /// What the call threw; null for a value.
   [[nodiscard]] std::exception_ptr error() noexcept;
@@ -117,6 +140,11 @@ class State {
  protected:
   State() noexcept = default;
 
+  [[nodiscard]] virtual std::unique_ptr<Attached> make_attached(std::uint64_t /*size*/) {
+    return nullptr;
+  }
+
+
  private:
   [[nodiscard]] bool complete_from_parts() noexcept;
 
@@ -128,6 +156,9 @@ class State {
   std::unique_ptr<std::byte[]> heap_;
   std::exception_ptr error_;
   alignas(8) std::byte inline_[inline_bytes];
+
+ protected:
+  std::unique_ptr<Attached> attached_;
 };
 
 bool Until::reached() const noexcept {

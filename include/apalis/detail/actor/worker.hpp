@@ -17,6 +17,7 @@
 #include <apalis/detail/wire/thunk.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <span>
@@ -48,11 +49,14 @@ class Worker final : public process::ChildBody {
   void make_object();
   void wait_for_request();
   [[nodiscard]] bool serve();  // one request; false after the last
-  [[nodiscard]] std::span<const std::byte> whole_message(channel::Arrival& arrival);
+  class Stream;
+  [[nodiscard]] std::span<const std::byte> whole_head(channel::Arrival& arrival);
+  [[nodiscard]] channel::Arrival next_piece();
+  void release(const channel::Arrival& arrival) noexcept;
   [[nodiscard]] bool begin(const channel::Arrival& arrival);
   [[nodiscard]] bool has_orders(const channel::Arrival& arrival);
-  void run_call(std::span<const std::byte> message, std::uint32_t position);
-  void run_post(std::span<const std::byte> message);
+  void run_call(std::span<const std::byte> message, std::uint32_t position, Stream& stream);
+  void run_post(std::span<const std::byte> message, Stream& stream);
   void end(Answer last);
   void reply(Answer answer, const wire::Buffer& bytes);
   void send(Answer answer, const wire::Buffer& bytes);
@@ -61,6 +65,8 @@ class Worker final : public process::ChildBody {
   void send_when_possible(Try try_send);
   template <class Ready>
   void sleep_unless(Ready ready);
+  [[nodiscard]] bool has_spare_memory() const noexcept;
+  void give_back_memory() noexcept;
 
   channel::Region& region_;
   WorkerPlan plan_;
@@ -78,11 +84,13 @@ class Worker final : public process::ChildBody {
   wire::Buffer construction_error_;  // the encoded exception, if making the object threw
   bool broken_ = false;
   wire::Buffer result_;
-  wire::Buffer gathered_;            // pieces of a large request
+  wire::Buffer gathered_;            // pieces of a large request's head
+  std::deque<wire::Buffer> views_;   // of attachments, for the call that runs
   int breaths_ = 1;  // how long to stay away from the ring when it is empty
   int run_ = 0;      // requests since it was empty
   std::uint32_t cancels_seen_ = 0;
   std::uint32_t marks_possible_ = 0;  // requests that may have been marked before we saw the count
+  std::size_t lean_heap_end_ = 0;     // when no memory was kept for later
   std::uint64_t failed_posts_ = 0;   // since the last drain
   std::uint64_t served_ = 0;         // calls and posts begun
 };

@@ -69,6 +69,7 @@ struct BlockRef {
   std::uint32_t position = 0;  // of its first byte, counted over all laps of the arena
   std::uint32_t size = 0;
   std::uint64_t total = 0;  // bytes of the whole message
+  std::uint64_t head = 0;   // of them, those before the attachments; all where there are none
 };
 static_assert(sizeof(BlockRef) <= single_bytes);
 

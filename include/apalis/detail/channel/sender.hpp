@@ -16,6 +16,14 @@ class ProtocolViolation : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The bytes of a message that goes in pieces.
+struct MessageSize {
+  std::uint64_t total;
+  std::uint64_t head;  // of them, those before the attachments
+  explicit(false) MessageSize(std::uint64_t t) noexcept : MessageSize(t, t) {}
+  MessageSize(std::uint64_t t, std::uint64_t h) noexcept : total(t), head(h) {}
+};
+
 /// **Owns** its position; the memory is the slice's.
 /// **Threads:** one at a time.
 /// **Blocks:** never: try_send() and try_send_piece() return false while there is no room.
@@ -43,14 +51,15 @@ class Sender {
       return true;
     }
     if (size <= pair_bytes) return try_send_pair(tag, data, size);
-    return try_send_block(Kind::block, tag, data, size, size, false);
+    return try_send_block(Kind::block, tag, data, size, {size, size}, false);
   }
 
-  /// Sends the next part (1 to block_limit bytes) of a message of `total` bytes, whose last part
-  /// is the one that completes it. `marked`: as if mark() had come before the receiver could look.
+  /// Sends the next part (1 to block_limit bytes) of a message, whose last part is the one that
+  /// completes it; the head ends with a part. `marked`: as if mark() had come before the receiver
+  /// could look.
   [[nodiscard]] bool try_send_piece(std::uint8_t tag, const std::byte* data, std::size_t size,
-                                    std::uint64_t total, bool marked = false) {
-    return try_send_block(Kind::piece, tag, data, size, total, marked);
+                                    MessageSize whole, bool marked = false) {
+    return try_send_block(Kind::piece, tag, data, size, whole, marked);
   }
 
   /// Gives the whole lane its pages now, so that no later send can fail for want of memory: before
@@ -108,7 +117,7 @@ class Sender {
 
   bool try_send_pair(std::uint8_t tag, const std::byte* data, std::size_t size);
   bool try_send_block(Kind kind, std::uint8_t tag, const std::byte* data, std::size_t size,
-                      std::uint64_t total, bool marked);
+                      MessageSize whole, bool marked);
   bool make_room(std::uint32_t units);
   void look_at_progress();
   [[nodiscard]] bool reserve_bytes(std::uint32_t size);

@@ -49,6 +49,7 @@ void write_failure(Buffer& result, std::string_view where);
 /// Runs `call`, which appends its result, and makes it a call's outcome: that, or what it threw.
 template <class Call>
 void write_outcome(Buffer& result, std::string_view name, Call call) {
+  result.allow_attachments(false);  // one after another's result would be the other's
   const std::size_t before = result.size();
   try {
     *result.grow(1) = std::byte{static_cast<std::uint8_t>(CallStatus::ok)};

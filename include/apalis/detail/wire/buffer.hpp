@@ -11,9 +11,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace apalis::detail::wire {
+
+/// Bytes of a message that stay where they are instead of being copied into its Buffer; they follow
+/// it, one after the other.
+///
+/// **Owns** `owners` only: whoever attaches borrowed bytes sees to it that they outlive the Buffer.
+struct Attachments {
+  struct Part {
+    std::span<const std::byte> bytes;
+    std::size_t stride;  ///< may be cut at multiples of this only, and is one itself
+  };
+  std::vector<Part> parts;
+  std::vector<std::shared_ptr<const void>> owners;
+  std::size_t size = 0;  ///< of all parts
+};
 
 /// **Owns** its bytes: the first 128 in place, more on the heap. data() is 64-byte aligned, so that
 ///   what is aligned relative to the start is aligned in memory, here and at the receiver.
@@ -27,6 +44,8 @@ class Buffer {
   static constexpr std::size_t inline_capacity = 128;
 
   Buffer() noexcept : data_(inline_) {}
+  /// Whether large parts may be attached: whoever sends this does so while they are there.
+  explicit Buffer(bool may_attach) noexcept : data_(inline_), may_attach_(may_attach) {}
   Buffer(Buffer&& other) noexcept : data_(inline_) { take(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     if (this != &other) {
@@ -49,14 +68,12 @@ class Buffer {
     std::byte* const at = grow(n);
     if (n != 0) std::memcpy(at, bytes, n);
   }
-  /// One byte for a size below 255, nine for others.
+  /// One byte for a size below 254, nine for others.
   void append_size(std::uint64_t n) {
-    if (n < 0xff) [[likely]] {
+    if (n < attached_mark) [[likely]] {
       *grow(1) = static_cast<std::byte>(n);
     } else {
-      std::byte* const at = grow(1 + sizeof n);
-      at[0] = std::byte{0xff};
-      std::memcpy(at + 1, &n, sizeof n);
+      append_marked_size(size_mark, n);
     }
   }
   /// Appends zeros until size() is a multiple of a power of two of at most 64.
@@ -67,12 +84,35 @@ class Buffer {
 
   /// Forgets the bytes from size on; size <= size().
   void truncate(std::size_t size) noexcept { size_ = size; }
-  void clear() noexcept { size_ = 0; }
+  void clear() noexcept {
+    size_ = 0;
+    if (attachments_ != nullptr) [[unlikely]]
+      attachments_.reset();
+  }
   void reserve(std::size_t capacity) {
     if (capacity > capacity_) make_room(capacity - size_);
   }
   /// Gives heap memory beyond keep_capacity back, as far as size() allows.
   void shrink(std::size_t keep_capacity);
+
+  // --- Attachments -------------------------------------------------------------------------------
+
+  /// As the constructor's argument.
+  void allow_attachments(bool allowed) noexcept { may_attach_ = allowed; }
+  /// Whether `n` bytes of elements of `stride` bytes are better attached than appended.
+  [[nodiscard]] bool should_attach(std::size_t n, std::size_t stride) const noexcept {
+    return may_attach_ && n >= least_attached && stride <= largest_stride;
+  }
+  /// Appends the count of what is attached, in elements of `stride` bytes.
+  void attach(std::span<const std::byte> bytes, std::size_t stride,
+              std::shared_ptr<const void> owner = nullptr);
+  /// Null if there are none.
+  [[nodiscard]] const Attachments* attachments() const noexcept { return attachments_.get(); }
+
+  static constexpr std::size_t least_attached = std::size_t{8} * 1024;
+  static constexpr std::size_t largest_stride = 4096;
+  static constexpr std::uint8_t attached_mark = 0xfe;  // a count of elements elsewhere follows
+  static constexpr std::uint8_t size_mark = 0xff;      // a size in eight bytes follows
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
@@ -81,6 +121,11 @@ class Buffer {
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
  private:
+  void append_marked_size(std::uint8_t mark, std::uint64_t n) {
+    std::byte* const at = grow(1 + sizeof n);
+    at[0] = std::byte{mark};
+    std::memcpy(at + 1, &n, sizeof n);
+  }
   void make_room(std::size_t n);       // for n bytes behind size_
   void move_to(std::size_t capacity);  // of at least size_
   void take(Buffer& other) noexcept;   // into an empty *this; leaves other empty
@@ -89,6 +134,8 @@ class Buffer {
   std::byte* data_;  // inline_ or heap memory
   std::size_t size_ = 0;
   std::size_t capacity_ = inline_capacity;
+  std::unique_ptr<Attachments> attachments_;
+  bool may_attach_ = false;
   alignas(alignment) std::byte inline_[inline_capacity];
 };
 

@@ -71,33 +71,61 @@ consteval std::size_t encoded_alignment() {
   }
 }
 
-/// Count, padding, the elements' bytes.
+/// Count, padding, the elements' bytes; or these as an attachment.
 template <class T>
 void encode_block(Buffer& buffer, const T* elements, std::size_t count) {
+  if (buffer.should_attach(count * sizeof(T), sizeof(T))) [[unlikely]]
+    return buffer.attach(std::as_bytes(std::span(elements, count)), sizeof(T));
   buffer.append_size(count);
   buffer.align(alignof(T));
   buffer.append(elements, count * sizeof(T));
 }
 
 template <class T>
-std::span<const std::byte> take_block(Reader& reader) {
-  const std::size_t count = reader.read_count(sizeof(T));
+std::span<const std::byte> take_block(Reader& reader, Reader::Block block) {
   reader.align(alignof(T));
-  return reader.take(count * sizeof(T));
+  return reader.take(block.count * sizeof(T));
 }
 
 /// In place: whoever borrows has seen to the alignment of the message's start.
 template <class T>
 std::span<const T> decode_block(Reader& reader) {
-  const auto bytes = take_block<T>(reader);
+  const auto block = reader.read_block(sizeof(T));
+  const auto bytes = block.attached ? reader.attachments()->view(block.count * sizeof(T))
+                                    : take_block<T>(reader, block);
   // Copying the bytes into the message made the objects (P0593): T is trivially copyable.
   return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+/// Appends a chunk of an attachment, of whole elements and aligned for them.
+template <class T, class A>
+void append_chunk(std::vector<T, A>& vector, std::span<const std::byte> chunk) {
+  const T* const first = reinterpret_cast<const T*>(chunk.data());  // objects: see decode_block
+  vector.insert(vector.end(), first, first + chunk.size() / sizeof(T));
+}
+template <class Traits, class A>
+void append_chunk(std::basic_string<char, Traits, A>& string, std::span<const std::byte> chunk) {
+  string.append(reinterpret_cast<const char*>(chunk.data()), chunk.size());
+}
+
+/// No element is written twice: none is zeroed first.
+template <class Container>
+Container decode_attached(Reader& reader, std::size_t count) {
+  Container container;
+  container.reserve(count);
+  reader.attachments()->read(
+      count * sizeof(typename Container::value_type),
+      [&](std::span<const std::byte> chunk) { append_chunk(container, chunk); });
+  return container;
 }
 
 template <class Vector>
 Vector decode_vector(Reader& reader) {
   using T = typename Vector::value_type;
-  auto bytes = take_block<T>(reader);
+  const auto block = reader.read_block(sizeof(T));
+  if (block.attached) [[unlikely]]
+    return decode_attached<Vector>(reader, block.count);
+  auto bytes = take_block<T>(reader, block);
   Buffer aligned;  // for replies, which are kept wherever there is room
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) != 0) [[unlikely]] {
     aligned.append(bytes.data(), bytes.size());
@@ -151,6 +179,8 @@ void encode(Buffer& buffer, const T& value) {
   } else if constexpr (bytes_copyable<T>) {
     std::memcpy(buffer.grow(sizeof(T)), std::addressof(value), sizeof(T));
   } else if constexpr (is_byte_string<T>) {
+    if (buffer.should_attach(value.size(), 1)) [[unlikely]]
+      return buffer.attach(std::as_bytes(std::span(value)), 1);
     buffer.append_size(value.size());
     buffer.append(value.data(), value.size());
   } else if constexpr (is_block_vector<T>) {
@@ -158,6 +188,21 @@ void encode(Buffer& buffer, const T& value) {
   } else {
     encode_archived(buffer, value);
   }
+}
+
+/// The same of a value that ends before the Buffer does.
+template <class T>
+void encode_moved(Buffer& buffer, T&& value) {
+  static_assert(!std::is_reference_v<T> && !std::is_const_v<T>);
+  if constexpr (is_byte_string<T> || is_block_vector<T>) {
+    constexpr std::size_t stride = sizeof(typename T::value_type);
+    if (buffer.should_attach(value.size() * stride, stride)) [[unlikely]] {
+      auto owner = std::make_shared<const T>(std::move(value));
+      const auto bytes = std::as_bytes(std::span(*owner));
+      return buffer.attach(bytes, stride, std::move(owner));
+    }
+  }
+  encode<T>(buffer, value);
 }
 
 template <class T>
@@ -183,7 +228,10 @@ T decode([[maybe_unused]] Reader& reader) {
     reader.read(copy.bytes, sizeof(T));
     return std::bit_cast<T>(copy);
   } else if constexpr (is_byte_string<T>) {
-    const std::span<const std::byte> bytes = reader.take(reader.read_count(1));
+    const auto block = reader.read_block(1);
+    if (block.attached) [[unlikely]]
+      return decode_attached<T>(reader, block.count);
+    const std::span<const std::byte> bytes = reader.take(block.count);
     return T(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   } else if constexpr (is_block_vector<T>) {
     return decode_vector<T>(reader);

@@ -155,7 +155,8 @@ consteval auto can_be_result() {
   }
 }
 
-/// Calls `use` with the argument as the parameter's type, made only where it is another one.
+/// Calls `use` with the argument as the parameter's type, made only where it is another one: then it
+/// is an rvalue.
 template <class P, class Argument, class Use>
 void with_converted(Argument&& argument, Use&& use) {
   using T = Decoded<P>;
@@ -164,7 +165,7 @@ void with_converted(Argument&& argument, Use&& use) {
   } else if constexpr (borrowed<T>) {
     use(static_cast<const T&>(T(argument)));
   } else {
-    use(static_cast<const T&>(static_cast<T>(std::forward<Argument>(argument))));
+    use(static_cast<T>(std::forward<Argument>(argument)));
   }
 }
 

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <span>
 
+#include <apalis/detail/core/function_ref.hpp>
+#include <apalis/detail/wire/buffer.hpp>
 #include <apalis/error.hpp>
 
 namespace apalis::detail::wire {
@@ -23,15 +25,36 @@ class Malformed : public Error {
 };
 
 [[noreturn]] void throw_truncated(std::size_t wanted, std::size_t remaining);
+[[noreturn]] void throw_misplaced_attachment();
+[[noreturn]] void throw_torn_element();
 [[noreturn]] void throw_impossible_count(std::uint64_t count, std::size_t remaining);
+
+/// The other end of a Buffer's attachments: bytes that are still on their way.
+///
+/// **Blocks** until they are here. **Throws** what `use` throws.
+class AttachmentReader {
+ public:
+  /// How many bytes are left.
+  [[nodiscard]] virtual std::size_t remaining() const noexcept = 0;
+  /// Gives the next n bytes, n <= remaining(), to `use` in chunks.
+  virtual void read(std::size_t n, FunctionRef<void(std::span<const std::byte>)> use) = 0;
+  /// The next n bytes, n <= remaining(), in one place, 64-byte aligned, until the call is over.
+  [[nodiscard]] virtual std::span<const std::byte> view(std::size_t n) = 0;
+
+ protected:
+  ~AttachmentReader() = default;
+};
 
 /// **Owns** nothing: the bytes must outlive it, and what take() returns.
 /// **Throws** Malformed from whatever reads; the position is then unspecified.
 /// align() counts from the start of the bytes, which is 64-byte aligned in a whole message.
 class Reader {
  public:
-  explicit Reader(std::span<const std::byte> bytes) noexcept
-      : begin_(bytes.data()), at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit Reader(std::span<const std::byte> bytes, AttachmentReader* attachments = nullptr) noexcept
+      : begin_(bytes.data()),
+        at_(bytes.data()),
+        end_(bytes.data() + bytes.size()),
+        attachments_(attachments) {}
 
   void read(void* into, std::size_t n) {
     const std::byte* const from = advance(n);
@@ -39,11 +62,11 @@ class Reader {
   }
   [[nodiscard]] std::uint64_t read_size() {
     const auto first = std::to_integer<std::uint8_t>(*advance(1));
-    if (first != 0xff) [[likely]]
+    if (first < Buffer::attached_mark) [[likely]]
       return first;
-    std::uint64_t size;
-    std::memcpy(&size, advance(sizeof size), sizeof size);
-    return size;
+    if (first == Buffer::attached_mark) [[unlikely]]
+      throw_misplaced_attachment();
+    return read_number();
   }
   /// A count of elements of at least `bytes_each` bytes. Checked against what is left, so that no
   /// number on the wire can ask for more memory than the message itself took.
@@ -53,6 +76,29 @@ class Reader {
       throw_impossible_count(count, remaining());
     return static_cast<std::size_t>(count);
   }
+  /// The same of elements that may be attached: then they are behind attachments(), not here.
+  struct Block {
+    std::size_t count;
+    bool attached;
+  };
+  [[nodiscard]] Block read_block(std::size_t bytes_each) {
+    if (at_ == end_ || *at_ != std::byte{Buffer::attached_mark}) [[likely]]
+      return {read_count(bytes_each), false};
+    ++at_;
+    const std::uint64_t count = read_number();
+    const std::size_t there = attachments_ != nullptr ? attachments_->remaining() : 0;
+    if (count > there / bytes_each) [[unlikely]]
+      throw_impossible_count(count, there);
+    return {static_cast<std::size_t>(count), true};
+  }
+  /// The count of elements that were attached and have been read.
+  [[nodiscard]] std::uint64_t read_attached_count() {
+    if (*advance(1) != std::byte{Buffer::attached_mark}) throw_misplaced_attachment();
+    return read_number();
+  }
+  /// Not null once read_block() said that something is attached.
+  [[nodiscard]] AttachmentReader* attachments() const noexcept { return attachments_; }
+
   [[nodiscard]] std::span<const std::byte> take(std::size_t n) { return {advance(n), n}; }
   /// The next n bytes as a message in this one; its positions go on counting from the whole's start.
   [[nodiscard]] Reader part(std::size_t n) {
@@ -71,6 +117,11 @@ class Reader {
   }
 
  private:
+  [[nodiscard]] std::uint64_t read_number() {
+    std::uint64_t number;
+    std::memcpy(&number, advance(sizeof number), sizeof number);
+    return number;
+  }
   const std::byte* advance(std::size_t n) {
     if (n > remaining()) [[unlikely]]
       throw_truncated(n, remaining());
@@ -82,6 +133,7 @@ class Reader {
   const std::byte* begin_;
   const std::byte* at_;
   const std::byte* end_;
+  AttachmentReader* attachments_;
 };
 
 }  // namespace apalis::detail::wire

@@ -74,6 +74,18 @@ struct DecodedValues<std::index_sequence<i...>, P...> : DecodedValue<i, Decoded<
   }
 };
 
+/// `returned`: what the call gave, R or a reference to it. What a reference leads to may end with the
+/// call, as an argument does.
+template <class R, class Returned>
+void encode_result(Buffer& result, Returned&& returned) {
+  if constexpr (std::is_reference_v<R> || std::is_const_v<R>) {
+    result.allow_attachments(false);
+    encode<std::remove_cvref_t<R>>(result, returned);
+  } else {
+    encode_moved(result, std::forward<Returned>(returned));
+  }
+}
+
 template <class A, class TargetT, Reply reply, class Parameters>
 struct Thunk;
 template <class A, class TargetT, Reply reply, class... P>
@@ -87,14 +99,13 @@ struct Thunk<A, TargetT, reply, TypeList<P...>> {
     } else if constexpr (reply == Reply::copy) {
       A copy(std::as_const(self));
       static_cast<void>(values.call(copy, callable));
-      encode<A>(result, copy);
+      encode_moved(result, std::move(copy));
     } else {
       using R = decltype(values.call(self, callable));
       if constexpr (std::is_void_v<R>) {
         values.call(self, callable);
       } else {
-        R&& returned = values.call(self, callable);
-        encode<std::remove_cvref_t<R>>(result, returned);
+        encode_result<R>(result, values.call(self, callable));
       }
     }
   }
@@ -149,8 +160,13 @@ inline constexpr Entry entry<A, TargetT, reply, TypeList<P...>>{
 
 template <class P, class Argument>
 void encode_argument(Buffer& buffer, Argument&& argument) {
-  with_converted<P>(std::forward<Argument>(argument),
-                    [&](const Decoded<P>& value) { encode(buffer, value); });
+  with_converted<P>(std::forward<Argument>(argument), [&]<class Value>(Value&& value) {
+    if constexpr (std::is_lvalue_reference_v<Value>) {
+      encode(buffer, value);
+    } else {
+      encode_moved(buffer, std::move(value));
+    }
+  });
 }
 
 template <class P, class Argument>
