@@ -36,7 +36,7 @@ class Call {
   Call(Call&&) noexcept = default;
   Call& operator=(Call&&) noexcept = default;
   Call(const Call& other) : object_(other.object_), code_(other.code_) {
-    bytes_.append(other.bytes_.data(), other.bytes_.size());
+    bytes_.append_all(other.bytes_);
   }
   Call& operator=(const Call& other) {
     if (this != &other) *this = Call(other);

@@ -388,7 +388,7 @@ class GroupHandler {
         detail::backend::refuse_call(call.object_ == detail::no_object, call.object_, size_);
       check_code(call.code_);
       check_entry(call.bytes_);
-      order.add(messages.add_call(call.object_, call.bytes_.bytes()));
+      order.add(messages.add_call(call.object_, call.bytes_));
     }
     return gather<R, collected>(std::move(order), [&](auto& state) { messages.submit(state); });
   }
@@ -401,7 +401,7 @@ class GroupHandler {
       (check_length(args), ...);
       const auto workers = group().workers();
       detail::actor::GroupMessages messages{group()};
-      messages.add_to_all(shared.bytes());
+      messages.add_to_all(shared);
       detail::wire::EachCursor<Parameters, Args...> cursor{args...};
       for (std::size_t i = 0; i < size_; ++i)
         cursor.encode_next(messages[static_cast<std::uint32_t>(i % workers)]);

@@ -117,6 +117,7 @@ class Handler : public ObjectCalls<Handler<A>, A> {
         throw Error(
             "apalis: this call was prepared for an object of a group: run it with the group");
       detail::wire::append_to_batch(message, call.bytes_.bytes());
+      message.holds().add_all(call.bytes_.holds());
     }
     auto state = std::make_unique<State>(count);
     state->entry = &detail::wire::batch_entry;

@@ -47,6 +47,9 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
       region_(channel::Region::of_this_process(held)),
       slice_(region_, held),
       view_(channel::SliceView::at(slice_.base())),
+      ledger_(region_, slice_.index(),
+              {.maker = order.server == nullptr && maker.may_have_blocks ? &maker : nullptr,
+               .for_life = maker.keeps_for_others}),
       sender_(view_.requests, !region_.backs_on_demand()),
       inbox_(view_.replies),
       child_bell_(view_.control->child_bell.asleep, view_.control->child_bell.epoch, sys::every_bit,
@@ -59,6 +62,8 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
       source_(this->options(), region_, slice_.index(), std::move(order)) {
   if (maker.of_many) contents_ = maker.contents();
   begin_control();
+  inbox_.ledger = &ledger_;
+  ledger_.begin();
   (void)sys::oom_watch();  // once per process: what it will compare with, should a worker die
   if (options.restart.max > 0 || options.max_calls_per_worker > 0) {
     journal_ = std::make_unique<actor::Journal>();
@@ -75,6 +80,7 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
 /// The slice goes back only here: until then waiters may look at it without the lock.
 ProcessLink::~ProcessLink() {
   if (is_here()) return;
+  ledger_.forget();
   slice_.forget();  // a fork dropped the last token; the slice is its parent's
   source_.forget();
 }
@@ -312,7 +318,12 @@ bool ProcessLink::accept(Lock& lock, Request request, const wire::Buffer& messag
     return accept_in_journal(lock, request, message, state, deadline);
   if (message.size() > channel::block_limit || message.attachments() != nullptr) [[unlikely]]
     return accept_in_pieces(lock, request, message, state, deadline);
+  const bool names_blocks = !message.holds().empty();
+  if (names_blocks) [[unlikely]]
+    ledger_.prepare(message.holds());
   if (!send(lock, request, message, deadline)) return false;
+  if (names_blocks) [[unlikely]]
+    ledger_.grant(message.holds(), sender_.last_position());
   note_sent(state);
   return true;
 }
@@ -334,6 +345,7 @@ bool ProcessLink::accept_in_journal(Lock& lock, Request request, const wire::Buf
     if (is_late()) return false;
   }
   if (life_ == Life::ended) return false;
+  ledger_.prepare(message.holds());
   journal_->push(request, message, state);
   if (state != nullptr) inbox_.pending.push(*state);
   send_journal();
@@ -350,7 +362,7 @@ void ProcessLink::send_journal() noexcept {
   try {
     if (journal_->size() > channel::lane_units / 8)
       journal_->passed(view_.control->calls.begun.load(std::memory_order_acquire));
-    if (!journal_->all_sent() && journal_->send(sender_)) child_bell_.ring();
+    if (!journal_->all_sent() && journal_->send(sender_, ledger_)) child_bell_.ring();
   } catch (const channel::ProtocolViolation& violation) {
     bury(Cause::died, violation.what());
   } catch (...) {
@@ -376,6 +388,7 @@ bool ProcessLink::send(Lock& lock, Request request, const wire::Buffer& message,
 bool ProcessLink::accept_in_pieces(Lock& lock, Request request, const wire::Buffer& message,
                                    State* state, Deadline deadline) {
   if (life_ == Life::ended) return false;
+  ledger_.prepare(message.holds());
   sender_.back_all();
   Pieces pieces{message};
   const auto send_until = [&](bool (Pieces::*enough)() const noexcept, Deadline until) {
@@ -396,10 +409,12 @@ bool ProcessLink::accept_in_pieces(Lock& lock, Request request, const wire::Buff
   try {
     if (message.attachments() == nullptr) {
       if (!send_until(&Pieces::done, deadline)) return false;
+      ledger_.grant(message.holds(), sender_.last_position());
       note_sent(state);
       return true;
     }
     if (!send_until(&Pieces::head_done, deadline)) return false;
+    ledger_.grant(message.holds(), sender_.last_position());
     note_sent(state);
     (void)send_until(&Pieces::done, no_deadline);  // if it died, its state says so
   } catch (const channel::ProtocolViolation& violation) {
@@ -457,6 +472,8 @@ void ProcessLink::take_replies() noexcept {
     reach(Point::parent_settled);
     if (taken.reported) child_bell_.ring();
     if (taken.any) wake_waiters();
+    if (channel::waiting_blocks.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      ledger_.look_again();
     if (inbox_.has_retired) [[unlikely]]
       bury(Cause::retired, {});
   } catch (const channel::ProtocolViolation& violation) {

@@ -38,6 +38,7 @@ void ProcessLink::begin_control() noexcept {
   calls.considered.store(nothing_yet, std::memory_order_relaxed);
   calls.begun.store(nothing_yet, std::memory_order_relaxed);
   calls.finished.store(nothing_yet, std::memory_order_relaxed);
+  calls.made.store(0, std::memory_order_relaxed);
   view_.control->orders.stop.store(0, std::memory_order_relaxed);
   view_.control->child_bell.asleep.store(0, std::memory_order_relaxed);
 }
@@ -137,6 +138,7 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   // After a message of no known form nothing tells where the next one begins, or whose reply it is.
   const bool is_trusted = cause != Cause::died || reason.empty();
   if (is_trusted) take_last_replies();
+  ledger_.end();
   life_ = Life::down;
   forget_presence();
   const bool closed = close_accepted_ && inbox_.pending.empty();
@@ -258,6 +260,7 @@ void ProcessLink::end(std::exception_ptr why) noexcept {
     child_.kill();
     forget_presence();
   }
+  ledger_.close();
   life_ = Life::ended;
   death_ = std::move(why);
   fail_pending();
@@ -364,6 +367,7 @@ void ProcessLink::schedule(Cause cause) noexcept {
 
 void ProcessLink::replace() noexcept {
   try {
+    ledger_.begin();
     welcome(source_.next(generation()));
     spawn_failures_ = 0;
   } catch (const SystemError&) {

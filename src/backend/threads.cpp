@@ -93,7 +93,7 @@ void ThreadLink::enqueue(Lock& lock, Request request, const wire::Buffer& messag
   }
   Item& item = queue_.emplace_back(Item{request, {}, state});
   try {
-    item.message.append(message.data(), message.size());
+    item.message.append_all(message);
   } catch (...) {
     queue_.pop_back();
     throw;

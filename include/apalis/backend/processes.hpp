@@ -9,6 +9,7 @@
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/locked_source.hpp>
 #include <apalis/detail/actor/protocol.hpp>
+#include <apalis/detail/channel/block_ledger.hpp>
 #include <apalis/detail/channel/doorbell.hpp>
 #include <apalis/detail/channel/region.hpp>
 #include <apalis/detail/channel/sender.hpp>
@@ -177,6 +178,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
   channel::Region& region_;
   channel::Slice slice_;
   channel::SliceView view_;
+  channel::BlockLedger ledger_;  // ends before the slice does
   channel::Sender sender_;
   actor::Inbox inbox_;
   std::unique_ptr<actor::Journal> journal_;  // null where no worker follows another

@@ -49,7 +49,7 @@ void Inbox::retire(const std::byte* bytes, std::size_t size) {
 
 void Inbox::handle(channel::Arrival& arrival) {
   const auto answer = static_cast<Answer>(arrival.head.tag());
-  if (answer < Answer::value || answer > Answer::retired) [[unlikely]]
+  if (answer < Answer::value || answer > Answer::value_with_blocks) [[unlikely]]
     throw channel::ProtocolViolation("it sent an answer of no known kind");
   if (!arrival.in_arena()) [[likely]]
     return handle_bytes(answer, arrival, arrival.inline_bytes, arrival.head.size());
@@ -89,18 +89,37 @@ void Inbox::handle_piece(Answer answer, const channel::Arrival& arrival, const s
   }
 }
 
+/// The names behind a result, read of what the child can still change: so each is read once. `size`
+/// becomes that of the result.
+wire::Holds Inbox::take_blocks(const channel::Arrival& arrival, const std::byte* bytes,
+                               std::size_t& size) {
+  std::span reply{bytes, size};
+  const auto names = channel::cut_names(reply);
+  wire::Holds blocks;
+  if (!names || ledger == nullptr || !ledger->take_reply(*names, arrival.position, blocks))
+    throw channel::ProtocolViolation("it named blocks that there are not");
+  size = reply.size();
+  return blocks;
+}
+
 void Inbox::handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
                          std::size_t size) {
-  if (answer >= Answer::post_failed) [[unlikely]] {  // what answers no request
-    if (answer == Answer::retired) return retire(bytes, size);
+  // What answers no request.
+  if (answer == Answer::retired) [[unlikely]]
+    return retire(bytes, size);
+  if (answer == Answer::post_failed) [[unlikely]]
     return failures.note({bytes, size});  // copied before it is looked at, as all of a child's
-  }
   State* state = pending.front();
   if (state == nullptr) throw channel::ProtocolViolation("it sent a reply that nobody asked for");
   if (state->entry == nullptr)
     static_cast<Errand*>(state)->failures = std::exchange(failures, PostFailures{});
+  wire::Holds blocks;
+  if (answer == Answer::value_with_blocks) [[unlikely]]
+    blocks = take_blocks(arrival, bytes, size);
   if (state->phase() == State::Phase::pending) {
-    const auto kind = answer == Answer::value ? Reply::value : Reply::exception;
+    const auto kind = answer == Answer::exception ? Reply::exception : Reply::value;
+    if (!blocks.empty() && !state->keep(std::move(blocks)))
+      throw channel::ProtocolViolation("it sent blocks with a result that has none");
     if (answer == Answer::cancelled) {
       state->store_cancelled();
     } else if (!arrival.in_arena()) {

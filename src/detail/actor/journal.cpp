@@ -8,7 +8,7 @@ namespace apalis::detail::actor {
 void Journal::push(Request request, const wire::Buffer& message, State* state) {
   Entry& entry = entries_.emplace_back();
   try {
-    entry.message.append(message.data(), message.size());
+    entry.message.append_all(message);
   } catch (...) {
     entries_.pop_back();
     throw;
@@ -18,7 +18,7 @@ void Journal::push(Request request, const wire::Buffer& message, State* state) {
   unsent_bytes_ += message.size();
 }
 
-bool Journal::send(channel::Sender& sender) {
+bool Journal::send(channel::Sender& sender, channel::BlockLedger& ledger) {
   bool any = false;
   while (sent_ < entries_.size()) {
     Entry& entry = entries_[sent_];
@@ -27,6 +27,7 @@ bool Journal::send(channel::Sender& sender) {
     any |= whole || entry.sent_bytes != before;
     if (!whole) break;
     entry.position = sender.last_position();
+    ledger.grant(entry.message.holds(), entry.position);
     if (entry.state != nullptr) entry.state->position = entry.position;
     unsent_bytes_ -= entry.message.size();
     ++sent_;

@@ -4,8 +4,23 @@
 #include <apalis/detail/wire/exception.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/error.hpp>
+#include <utility>
 
 namespace apalis::detail::actor {
+namespace {
+
+struct Named final : State::Attached {
+  explicit Named(wire::Holds h) noexcept : holds(std::move(h)) {}
+  wire::Holds holds;
+};
+
+}  // namespace
+
+bool State::keep(wire::Holds holds) {
+  if (make_attached(0) != nullptr) return false;
+  attached_ = std::make_unique<Named>(std::move(holds));
+  return true;
+}
 
 std::exception_ptr State::error() noexcept {
   if (kind_ == Reply::value) return nullptr;

@@ -4,6 +4,7 @@
 #include <apalis/detail/actor/pieces.hpp>
 #include <apalis/detail/actor/thread_call.hpp>
 #include <apalis/detail/actor/worker.hpp>
+#include <apalis/detail/channel/block_ledger.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/heap.hpp>
@@ -57,10 +58,14 @@ void Worker::run() {
   }
   if (!region_.isolate(plan_.slice, plan_.from_nursery)) sys::exit_now(exit_no_memory);
   sys::arm_crash_report(view_.control->crash);
+  channel::enter_worker(region_, plan_.slice);
+  result_.set_for_parent();
   current_call.enter(*view_.control, plan_.generation, maker_.worker);
   sys::keep_freed_memory(kept_heap);
   lean_heap_end_ = sys::heap_end();
   make_object();
+  // Partner: BlockLedger::may_have(). What the object refers to is counted.
+  view_.control->calls.made.store(1, std::memory_order_release);
   reach(Point::child_made);
   while (serve()) {
   }
@@ -203,7 +208,8 @@ void Worker::release(const channel::Arrival& arrival) noexcept {
 
 bool Worker::begin(const channel::Arrival& arrival) {
   auto& calls = view_.control->calls;
-  calls.considered.store(arrival.position, std::memory_order_relaxed);
+  // Released for BlockLedger::is_done(), which takes it as word of what came before.
+  calls.considered.store(arrival.position, std::memory_order_release);
   if (region_.heavy_barriers()) {
     sys::light_barrier();  // partner: the heavy barrier of ProcessLink::cancel()
   } else {
@@ -248,8 +254,13 @@ void Worker::run_call(std::span<const std::byte> message, std::uint32_t position
   result_.allow_attachments(true);
   const bool returned = residence_.run(message, result_, &stream);
   stream.end();
-  const auto answer = returned ? Answer::value : Answer::exception;
-  view_.control->calls.finished.store(position, std::memory_order_relaxed);
+  auto answer = returned ? Answer::value : Answer::exception;
+  if (returned && !result_.holds().empty()) [[unlikely]] {
+    channel::finish_reply(result_, sender_.next_position());
+    answer = Answer::value_with_blocks;
+  }
+  // Partner: BlockLedger::is_done(). What the call was given and kept is counted.
+  view_.control->calls.finished.store(position, std::memory_order_release);
   reach(Point::child_ran);
   reply(answer, result_);
   result_.clear();  // what is attached ends now
@@ -264,6 +275,7 @@ void Worker::run_post(std::span<const std::byte> message, Stream& stream) {
   result_.allow_attachments(false);
   if (!residence_.run(message, result_, &stream) && failed_posts_++ == 0)
     reply(Answer::post_failed, result_);
+  result_.holds().clear();
 }
 
 void Worker::reply_count(Answer answer) {

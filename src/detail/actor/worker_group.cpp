@@ -121,19 +121,20 @@ GroupMessages::GroupMessages(Group& group) : group_(group), scratch_(group.take_
 
 GroupMessages::~GroupMessages() { group_.give_back(scratch_); }
 
-std::uint32_t GroupMessages::add_call(std::uint32_t object, std::span<const std::byte> call) {
+std::uint32_t GroupMessages::add_call(std::uint32_t object, const wire::Buffer& call) {
   const auto workers = group_.workers();
   const auto worker = object % workers;
   auto& message = (*this)[worker];
   if (scratch_->counts[worker]++ == 0) wire::begin_open_batch(message, wire::batch_of_many_entry);
   message.append_size(object / workers);
-  wire::append_to_batch(message, call);
+  wire::append_to_batch(message, call.bytes());
+  message.holds().add_all(call.holds());
   return worker;
 }
 
-void GroupMessages::add_to_all(std::span<const std::byte> bytes) {
+void GroupMessages::add_to_all(const wire::Buffer& shared) {
   for (std::uint32_t i = 0; i < group_.workers(); ++i)
-    (*this)[i].append(bytes.data(), bytes.size());
+    (*this)[i].append_all(shared);
 }
 
 wire::Buffer& GroupMessages::operator[](std::uint32_t worker) {

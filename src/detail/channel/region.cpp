@@ -81,10 +81,29 @@ std::uint32_t Region::acquire(const sys::ForkLock& /*held*/) {
 
 void Region::release(std::uint32_t slice, const sys::ForkLock& /*held*/) noexcept {
   if (!sys::discard(base(slice), slice_bytes)) {
-    // Whatever a child left in the rings must not look like a message to the next one.
+    // Whatever a child left in the rings must not look like a message to the next one. What it held
+    // was forgotten before.
     std::memset(base(slice), 0, control_bytes + 2 * ring_bytes);
   }
   free_.push_back(slice);  // acquire() made room for it
+}
+
+void Region::back_generation(std::uint32_t block) const {
+  constexpr std::size_t words = sys::page_size / sizeof(GenerationWord);
+  memory_.back(control_bytes + block / words * sys::page_size, sys::page_size);
+}
+
+void Region::back_held(std::uint32_t slice, std::uint32_t from, std::uint32_t to) const {
+  const auto back = [&](const auto& first, const auto& last) {
+    const auto offset_of = [&](const auto& word) {
+      return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&word) - memory_.data());
+    };
+    const auto begin = offset_of(first) / sys::page_size * sys::page_size;
+    memory_.back(begin, BlockSpace::rounded(offset_of(last) + 1 - begin));
+  };
+  if (from >= to) return;
+  back(held(slice, from), held(slice, to - 1));
+  back(inherited(slice, from), inherited(slice, to - 1));
 }
 
 std::span<std::byte> Region::acquire_block(std::size_t bytes) {

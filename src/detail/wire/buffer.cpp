@@ -52,7 +52,9 @@ void Buffer::take(Buffer& other) noexcept {
   }
   size_ = std::exchange(other.size_, 0);
   attachments_ = std::move(other.attachments_);
+  holds_ = std::move(other.holds_);
   may_attach_ = other.may_attach_;
+  for_parent_ = other.for_parent_;
 }
 
 void Buffer::release() noexcept {

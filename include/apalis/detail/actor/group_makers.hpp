@@ -151,7 +151,9 @@ template <class A, class... Args>
 class SameGroupMaker final : public GroupMaker {
  public:
   SameGroupMaker(std::size_t objects, const Args&... args)
-      : GroupMaker(&Share<A>::destroy, objects), args_(args...) {}
+      : GroupMaker(&Share<A>::destroy, objects), args_(args...) {
+    may_have_blocks = !(has_no_blocks<Args> && ...);
+  }
 
   void* make() override {
     auto share = std::make_unique<Share<A>>(this->share());
@@ -204,7 +206,16 @@ class CarryGroupMaker final : public GroupMaker {
  public:
   explicit CarryGroupMaker(std::vector<A> objects)
       : GroupMaker(&Share<A>::destroy, objects.size()),
-        all_(std::make_shared<std::vector<A>>(std::move(objects))) {}
+        all_(std::make_shared<std::vector<A>>(std::move(objects))) {
+    may_have_blocks = !has_no_blocks<A>;
+  }
+  CarryGroupMaker(const CarryGroupMaker&) = delete;
+  CarryGroupMaker& operator=(const CarryGroupMaker&) = delete;
+  ~CarryGroupMaker() {
+    if (!may_have_blocks) return;
+    const channel::CarriedEnd end{static_cast<const Maker*>(this)};
+    all_.reset();
+  }
 
   void* make() override {
     // A fork of the process that made them has them as a copy of its own, and destroys its share.

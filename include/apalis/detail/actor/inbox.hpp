@@ -8,6 +8,7 @@
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/protocol.hpp>
 #include <apalis/detail/actor/state.hpp>
+#include <apalis/detail/channel/block_ledger.hpp>
 #include <apalis/detail/channel/receiver.hpp>
 #include <apalis/detail/wire/buffer.hpp>
 #include <cstddef>
@@ -58,6 +59,7 @@ class Inbox {
   PendingQueue pending;        // whose replies are due
   PostFailures failures;       // told since the last errand was answered
   Journal* journal = nullptr;  // told of each call that was answered
+  channel::BlockLedger* ledger = nullptr;  // of the worker
   bool may_retire = false;     // the worker was told to, after some calls
   bool has_retired = false;    // and has: its count of failed posts is added to the failures
 
@@ -65,6 +67,8 @@ class Inbox {
   void handle(channel::Arrival& arrival);
   void handle_piece(Answer answer, const channel::Arrival& arrival, const std::byte* bytes);
   void retire(const std::byte* bytes, std::size_t size);
+  [[nodiscard]] wire::Holds take_blocks(const channel::Arrival& arrival, const std::byte* bytes,
+                                        std::size_t& size);
   void handle_bytes(Answer answer, const channel::Arrival& arrival, const std::byte* bytes,
                     std::size_t size);
 

@@ -6,6 +6,7 @@
 
 #include <apalis/detail/actor/pending_queue.hpp>
 #include <apalis/detail/actor/protocol.hpp>
+#include <apalis/detail/channel/block_ledger.hpp>
 #include <apalis/detail/channel/sender.hpp>
 #include <apalis/detail/wire/buffer.hpp>
 #include <cstddef>
@@ -31,9 +32,10 @@ class Journal {
   /// Accepts a message. Throws std::bad_alloc, having kept nothing.
   void push(Request request, const wire::Buffer& message, State* state);
 
-  /// Sends what is not sent yet, as far as there is room. True if something was sent.
+  /// Sends what is not sent yet, as far as there is room. True if something was sent. `ledger` is
+  /// told of the blocks in it, and was prepared for them.
   /// Throws ProtocolViolation, SystemError; what was sent until then counts as sent.
-  bool send(channel::Sender& sender);
+  bool send(channel::Sender& sender, channel::BlockLedger& ledger);
 
   [[nodiscard]] bool all_sent() const noexcept { return sent_ == entries_.size(); }
   /// Bytes of the messages that are not sent.

@@ -46,6 +46,10 @@ class Maker {
   /// What is made is a wire::Objects, and every message ends with the index of the one it is for.
   bool of_many = false;
   std::uint32_t worker = 0;  ///< which one of a group's
+  /// What it makes objects of may refer to blocks.
+  bool may_have_blocks = true;
+  /// And other workers will be made of that.
+  bool keeps_for_others = false;
 
  protected:
   explicit Maker(void (*d)(void*) noexcept) noexcept : destroy(d) {}

@@ -4,6 +4,7 @@
 // The two ways in which an object gets to where it lives.
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/channel/block.hpp>
 #include <apalis/detail/wire/codec.hpp>
 #include <apalis/detail/wire/sendable.hpp>
 #include <memory>
@@ -40,13 +41,20 @@ decltype(auto) as_const_argument(const Sent& sent) {
   }
 }
 
+/// A T that refers to no block: numbers, text, and what is made of them.
+template <class T>
+inline constexpr bool has_no_blocks = wire::bytes_copyable<std::decay_t<T>> ||
+                                      wire::is_byte_string<sent_as_t<T>>;
+
 /// Constructs it there.
 template <class A, class... Args>
 class InPlaceMaker final : public Maker {
  public:
   explicit InPlaceMaker(Args&&... args)
       : Maker([](void* object) noexcept { delete static_cast<A*>(object); }),
-        args_(std::forward<Args>(args)...) {}
+        args_(std::forward<Args>(args)...) {
+    may_have_blocks = !(has_no_blocks<Args> && ...);
+  }
 
   void* make() override {
     return std::apply([](auto&&... args) { return new A(std::forward<Args>(args)...); },
@@ -84,7 +92,16 @@ template <class A>
 class CarryMaker final : public Maker {
  public:
   explicit CarryMaker(std::unique_ptr<A> object)
-      : Maker([](void* o) noexcept { delete static_cast<A*>(o); }), object_(std::move(object)) {}
+      : Maker([](void* o) noexcept { delete static_cast<A*>(o); }), object_(std::move(object)) {
+    may_have_blocks = !has_no_blocks<A>;
+  }
+  CarryMaker(const CarryMaker&) = delete;
+  CarryMaker& operator=(const CarryMaker&) = delete;
+  ~CarryMaker() {
+    if (object_ == nullptr || !may_have_blocks) return;
+    const channel::CarriedEnd end{static_cast<const Maker*>(this)};
+    object_.reset();
+  }
 
   void* make() override { return object_.release(); }
 

@@ -57,7 +57,11 @@ class NurseryMaker final : public Maker {
       : Maker([](void* nursery) noexcept { delete static_cast<Nursery*>(nursery); }),
         region_(region),
         maker_(maker),
-        on_start_(on_start) {}
+        on_start_(on_start) {
+    may_have_blocks = (maker != nullptr && maker->may_have_blocks) ||
+                      (on_start != nullptr && *on_start);
+    keeps_for_others = may_have_blocks;
+  }
 
   void* make() override { return new Nursery{region_, maker_, on_start_}; }
 

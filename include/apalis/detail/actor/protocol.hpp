@@ -24,6 +24,7 @@ enum class Answer : std::uint8_t {
   post_failed,  // the encoded exception of a post; answers no request
   retired,      // the last message of a worker that has done its share, like the reply to a close;
                 // answers no request
+  value_with_blocks,  // the encoded result, then channel::finish_reply()
 };
 
 }  // namespace apalis::detail::actor

@@ -13,6 +13,7 @@
 #include <exception>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace apalis::detail::actor {
 
@@ -35,15 +36,15 @@ class State {
   };
   static constexpr std::size_t inline_bytes = 56;
 
-  /// What a reply's attachments become.
+  /// What a reply has beside its bytes: what its attachments become, or what it names.
   class Attached {
    public:
     Attached() noexcept = default;
     Attached(const Attached&) = delete;
     Attached& operator=(const Attached&) = delete;
     virtual ~Attached() = default;
-    /// Throws std::bad_alloc, wire::Malformed.
-    virtual void append(std::span<const std::byte> chunk) = 0;
+    /// More of the attachments. Throws std::bad_alloc, wire::Malformed.
+    virtual void append(std::span<const std::byte> /*chunk*/) {}
   };
 
   State(const State&) = delete;
@@ -75,6 +76,10 @@ class State {
     if (attached_ == nullptr) attached_ = make_attached(size);
     return attached_.get();
   }
+  /// Keeps what the reply names. False for a result that is all attachment, which names nothing.
+  /// Throws std::bad_alloc.
+  [[nodiscard]] bool keep(wire::Holds holds);
+
   /// What came of them is not to be continued.
   void forget_attached() noexcept { attached_.reset(); }
 
@@ -168,7 +173,9 @@ bool Until::reached() const noexcept {
 }
 
 /// Keeps a reply that was made in this process. Throws std::bad_alloc.
-inline void keep_reply(State& state, Reply kind, const wire::Buffer& bytes) {
+inline void keep_reply(State& state, Reply kind, wire::Buffer& bytes) {
+  if (!bytes.holds().empty()) [[unlikely]]
+    (void)state.keep(std::exchange(bytes.holds(), {}));
   if (bytes.size() <= State::inline_bytes) {
     state.store_small(kind, bytes.data(), bytes.size());
   } else {

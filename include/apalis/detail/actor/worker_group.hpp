@@ -100,9 +100,9 @@ class GroupMessages {
   GroupMessages& operator=(const GroupMessages&) = delete;
 
   /// Adds a call of object `object` of the group; returns the worker where that lives.
-  std::uint32_t add_call(std::uint32_t object, std::span<const std::byte> call);
+  std::uint32_t add_call(std::uint32_t object, const wire::Buffer& call);
   /// Adds the same to every worker's message.
-  void add_to_all(std::span<const std::byte> bytes);
+  void add_to_all(const wire::Buffer& shared);
   /// Where a worker's message is written on.
   [[nodiscard]] wire::Buffer& operator[](std::uint32_t worker);
 

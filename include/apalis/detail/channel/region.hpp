@@ -12,6 +12,7 @@
 #include <apalis/detail/sys/fd.hpp>
 #include <apalis/detail/sys/memory.hpp>
 #include <apalis/detail/sys/per_process.hpp>
+#include <apalis/detail/sys/process_stamp.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -45,6 +46,10 @@ class Region {
   [[nodiscard]] std::span<std::byte> acquire_block(std::size_t bytes);
   /// Takes back what acquire_block() gave, and gives its memory back to the system.
   void release_block(std::span<std::byte> block) noexcept;
+  /// A child sees the blocks below this from the start.
+  [[nodiscard]] const std::byte* visible_blocks_end() const noexcept {
+    return block_range().data() + blocks_.reach();
+  }
   /// The addresses of all blocks.
   [[nodiscard]] std::span<std::byte> block_range() const noexcept {
     return {memory_.data() + memory_.size() - blocks_.size(), blocks_.size()};
@@ -54,6 +59,24 @@ class Region {
     return memory_.data() + header_bytes + slice * slice_bytes;
   }
   [[nodiscard]] RegionHeader& header() const noexcept { return *header_; }
+
+  /// The word of a block in the header; the parent has backed it.
+  [[nodiscard]] GenerationWord& generation(std::uint32_t block) const noexcept {
+    return reinterpret_cast<GenerationWord*>(memory_.data() + control_bytes)[block];
+  }
+  void back_generation(std::uint32_t block) const;
+  /// What a worker says of a block; backed for all below a number that back_held() was given.
+  [[nodiscard]] HeldWord& held(std::uint32_t slice, std::uint32_t block) const noexcept {
+    return reinterpret_cast<HeldWord*>(base(slice) + lane_bytes)[block];
+  }
+  [[nodiscard]] InheritedByte& inherited(std::uint32_t slice, std::uint32_t block) const noexcept {
+    auto* const bytes = base(slice) + lane_bytes + most_blocks * sizeof(HeldWord);
+    return reinterpret_cast<InheritedByte*>(bytes)[block];
+  }
+  void back_held(std::uint32_t slice, std::uint32_t from, std::uint32_t to) const;
+
+  /// The process that made it; see sys::process_stamp().
+  [[nodiscard]] std::uint64_t stamp() const noexcept { return stamp_; }
   /// The cores that this process was allowed when it made this.
   [[nodiscard]] std::span<const int> cores() const noexcept { return core_list_; }
   [[nodiscard]] Occupancy occupancy() const noexcept {
@@ -84,6 +107,7 @@ class Region {
   std::mutex block_mutex_;
   BlockSpace blocks_;
   std::vector<int> core_list_ = sys::allowed_core_list();
+  std::uint64_t stamp_ = sys::process_stamp();
   int cores_;
   int breath_;
   bool heavy_;

@@ -75,6 +75,9 @@ class Sender {
   /// Where the unit sent last lies: mark() takes it.
   [[nodiscard]] std::uint32_t last_position() const noexcept { return last_; }
 
+  /// No message to come lies before this.
+  [[nodiscard]] std::uint32_t next_position() const noexcept { return next_; }
+
   /// Marks a sent message, if its unit has not been reused. The receiver sees it with
   /// Receiver::marked() unless it looked before.
   bool mark(std::uint32_t position) noexcept {

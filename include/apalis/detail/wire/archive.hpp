@@ -49,6 +49,9 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
 
   void write(const void* bytes, std::size_t n) { buffer_.append(bytes, n); }
 
+  /// For what crosses by a name.
+  [[nodiscard]] detail::wire::Buffer& buffer() noexcept { return buffer_; }
+
   void write_count(std::uint64_t n) {
     buffer_.append_size(n);
     announced_ += static_cast<std::size_t>(n);
@@ -98,6 +101,9 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
         begin_(reader.position()) {}
 
   void read(void* into, std::size_t n) { reader_.read(into, n); }
+
+  /// For what crosses by a name.
+  [[nodiscard]] detail::wire::Reader& reader() noexcept { return reader_; }
 
   std::size_t read_count() {
     const std::size_t bytes_each = std::exchange(bytes_each_, 0);

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include <apalis/detail/wire/hold.hpp>
+
 namespace apalis::detail::wire {
 
 /// Bytes of a message that stay where they are instead of being copied into its Buffer; they follow
@@ -32,7 +34,7 @@ struct Attachments {
   std::size_t size = 0;  ///< of all parts
 };
 
-/// **Owns** its bytes: the first 128 in place, more on the heap. data() is 64-byte aligned, so that
+/// **Owns** its bytes, the first 128 in place, more on the heap; and what they name. data() is 64-byte aligned, so that
 ///   what is aligned relative to the start is aligned in memory, here and at the receiver.
 /// **Threads** one at a time.
 /// **Fork** a copy of the memory is a valid Buffer.
@@ -86,6 +88,7 @@ class Buffer {
   void truncate(std::size_t size) noexcept { size_ = size; }
   void clear() noexcept {
     size_ = 0;
+    holds_.clear();
     if (attachments_ != nullptr) [[unlikely]]
       attachments_.reset();
   }
@@ -94,6 +97,18 @@ class Buffer {
   }
   /// Gives heap memory beyond keep_capacity back, as far as size() allows.
   void shrink(std::size_t keep_capacity);
+
+  /// What the bytes name.
+  [[nodiscard]] Holds& holds() noexcept { return holds_; }
+  [[nodiscard]] const Holds& holds() const noexcept { return holds_; }
+  /// Appends what the other one has, but for its attachments.
+  void append_all(const Buffer& other) {
+    append(other.data_, other.size_);
+    holds_.add_all(other.holds_);
+  }
+  /// A worker's result: what it names, it names in its parent's words.
+  void set_for_parent() noexcept { for_parent_ = true; }
+  [[nodiscard]] bool is_for_parent() const noexcept { return for_parent_; }
 
   // --- Attachments -------------------------------------------------------------------------------
 
@@ -135,7 +150,9 @@ class Buffer {
   std::size_t size_ = 0;
   std::size_t capacity_ = inline_capacity;
   std::unique_ptr<Attachments> attachments_;
+  Holds holds_;
   bool may_attach_ = false;
+  bool for_parent_ = false;
   alignas(alignment) std::byte inline_[inline_capacity];
 };
 

@@ -65,13 +65,15 @@ struct CallShape {
 template <class A, class F, class... Arguments>
   requires has_signature<F>
 struct CallShape<A, F, Arguments...> {
-  using Parameters = typename ListTail<typename SignatureOf<F>::Parameters>::Tail;
+  using Parameters = typename Crossing<typename ListTail<typename SignatureOf<F>::Parameters>::Tail,
+                                       TypeList<Arguments...>>::type;
   using Result = typename SignatureOf<F>::Result;
 };
 template <class A, class F, class... Arguments>
   requires(has_signature<F> && std::is_member_function_pointer_v<F>)
 struct CallShape<A, F, Arguments...> {
-  using Parameters = typename SignatureOf<F>::Parameters;
+  using Parameters =
+      typename Crossing<typename SignatureOf<F>::Parameters, TypeList<Arguments...>>::type;
   using Result = typename SignatureOf<F>::Result;
 };
 

@@ -47,6 +47,16 @@ struct Borrowed<std::basic_string_view<T, Traits>> {
 template <class T>
 concept borrowed = Borrowed<T>::value;
 
+/// A type that crosses by a name. Specialised with
+///   static constexpr bool value = true;
+///   static void encode(Buffer&, const T&);  static T decode(Reader&);
+template <class T>
+struct ByName {
+  static constexpr bool value = false;
+};
+template <class T>
+concept by_name = ByName<T>::value;
+
 template <class T>
 inline constexpr bool is_byte_string = false;
 template <class Traits, class A>
@@ -174,7 +184,9 @@ T decode_archived(Reader& reader) {
 
 template <class T>
 void encode(Buffer& buffer, const T& value) {
-  if constexpr (borrowed<T>) {
+  if constexpr (by_name<T>) {
+    ByName<T>::encode(buffer, value);
+  } else if constexpr (borrowed<T>) {
     encode_block(buffer, value.data(), value.size());
   } else if constexpr (bytes_copyable<T>) {
     std::memcpy(buffer.grow(sizeof(T)), std::addressof(value), sizeof(T));
@@ -207,7 +219,9 @@ void encode_moved(Buffer& buffer, T&& value) {
 
 template <class T>
 T decode([[maybe_unused]] Reader& reader) {
-  if constexpr (borrowed<T>) {
+  if constexpr (by_name<T>) {
+    return ByName<T>::decode(reader);
+  } else if constexpr (borrowed<T>) {
     using Element = typename Borrowed<T>::Element;
     const std::span<const Element> block = decode_block<Element>(reader);
     if constexpr (requires { T::extent; }) {

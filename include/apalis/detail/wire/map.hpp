@@ -59,7 +59,7 @@ struct MapValues<EachMask<each...>, std::index_sequence<i...>, P...>
 
   template <class A, class F>
   decltype(auto) call(A& object, F& f) {
-    return call_on(object, f, static_cast<P&&>(DecodedValue<i, Decoded<P>>::value)...);
+    return call_on(object, f, Handed<P>::from(DecodedValue<i, Decoded<P>>::value)...);
   }
 };
 

@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <apalis/detail/core/signature.hpp>
 #include <apalis/detail/wire/codec.hpp>
 #include <apalis/detail/wire/refusal.hpp>
 
@@ -42,9 +43,69 @@ template <class T>
 inline constexpr bool is_pointer_like =
     std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>;
 
-/// What the callable is handed in the worker for a parameter declared as P.
+/// What crosses by a name instead of a copy, and what a parameter can make of it in the worker.
+/// Specialised for Arguments and parameters without their const and references, with
+///   static constexpr bool value = true;
+///   using Named = …;                                   // crosses in the argument's place
+///   static decltype(auto) parameter(Named& named);     // what the callable is handed
+template <class Argument, class P>
+struct Carrier {
+  static constexpr bool value = false;
+};
+
+/// In place of a parameter P that is made of a Carrier's Named.
+template <class P, class Argument>
+struct MadeOf {};
+
 template <class P>
-using Decoded = std::remove_cvref_t<P>;
+struct DecodedFor {
+  using type = std::remove_cvref_t<P>;
+};
+template <class P, class Argument>
+struct DecodedFor<MadeOf<P, Argument>> {
+  using type = typename Carrier<Argument, std::remove_cvref_t<P>>::Named;
+};
+
+/// What is decoded in the worker for a parameter declared as P.
+template <class P>
+using Decoded = typename DecodedFor<P>::type;
+
+/// What the callable is handed of it.
+template <class P>
+struct Handed {
+  static P&& from(Decoded<P>& value) noexcept { return static_cast<P&&>(value); }
+};
+template <class P, class Argument>
+struct Handed<MadeOf<P, Argument>> {
+  static decltype(auto) from(Decoded<MadeOf<P, Argument>>& value) {
+    return Carrier<Argument, std::remove_cvref_t<P>>::parameter(value);
+  }
+};
+
+/// A parameter declared as P, for an Argument.
+template <class P, class Argument>
+struct CrossingFor {
+  static constexpr bool changes = std::is_lvalue_reference_v<P> &&
+                                  !std::is_const_v<std::remove_reference_t<P>>;
+  using type = std::conditional_t<
+      Carrier<std::remove_cvref_t<Argument>, std::remove_cvref_t<P>>::value && !changes,
+      MadeOf<P, std::remove_cvref_t<Argument>>, P>;
+};
+/// The same for all of them; where their numbers differ, somebody else says so.
+template <class Parameters, class Arguments>
+struct Crossing {
+  using type = Parameters;
+};
+template <class... P, class... Arguments>
+  requires(sizeof...(P) == sizeof...(Arguments))
+struct Crossing<TypeList<P...>, TypeList<Arguments...>> {
+  using type = TypeList<typename CrossingFor<P, Arguments>::type...>;
+};
+
+template <class P>
+inline constexpr bool is_made = false;
+template <class P, class Argument>
+inline constexpr bool is_made<MadeOf<P, Argument>> = true;
 
 /// What an argument is sent as when the callable does not declare its parameter's type.
 template <class Argument>
@@ -99,7 +160,9 @@ consteval auto can_cross() {
 template <class P>
 consteval auto can_be_parameter() {
   using T = Decoded<P>;
-  if constexpr (is_mutable_span<T>) {
+  if constexpr (is_made<P>) {
+    return Accepted{};
+  } else if constexpr (is_mutable_span<T>) {
     return Refused<MutableSpanParameter<P>>{};
   } else if constexpr (std::is_lvalue_reference_v<P> &&
                        !std::is_const_v<std::remove_reference_t<P>>) {

@@ -108,7 +108,7 @@ struct MutableSpanParameter {
   static_assert(never<T>,
                 "apalis: a parameter can't be a span of non-const elements, because changes to "
                 "them can't come back from another process: take std::span<const T> and return "
-                "the new values");
+                "the new values, or pass an apalis::SharedArray, which all processes see");
 };
 template <class T>
 struct SpanOfUnsendable {

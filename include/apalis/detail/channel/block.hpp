@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Memory that several processes share, as one of them knows it: counted, named in messages, and
+// found by its name.
+//
+//   BlockPointer mine = make_block(800);                             // zeroed
+//   const BlockName name = name_block(*mine, mine->bytes(), message);   // keeps it meanwhile
+//   const BlockPointer theirs = find_block(name);                    // in the worker
+
+#include <apalis/detail/sys/process_stamp.hpp>
+#include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/hold.hpp>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace apalis::detail::channel {
+
+class BlockLedger;
+class BlockTable;
+
+/// What crosses. The parts of a block are named like the whole.
+struct BlockName {
+  std::uint64_t stamp = 0;  // of the process whose table has it under `index`; 0: no block
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  std::uint64_t address = 0;  // the same in all descendants of the process that made it
+  std::uint64_t bytes = 0;
+};
+
+/// One entry of a process's table. Entries are never freed, only used again for others.
+///
+/// **Owns** the memory, if this process made it; a child's entry stands for its reference to its
+/// parent's.
+/// **Threads:** any.
+/// **Fork:** in a child, the copy of its parent's entry counts nothing: see BlockPointer.
+class Block final : public wire::Hold {
+ public:
+  Block(std::uint64_t stamp, std::uint32_t index) noexcept : stamp_(stamp), index_(index) {}
+
+  void retain() noexcept override;
+  void release() noexcept override;
+
+  [[nodiscard]] bool is_here() const noexcept { return stamp_ == sys::process_stamp(); }
+  /// All of it that this process was told of.
+  [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
+
+ private:
+  friend class BlockTable;
+  friend class BlockLedger;
+  friend void finish_reply(wire::Buffer& reply, std::uint32_t position);
+
+  enum class Kind : std::uint8_t {
+    none,
+    own,        // made by this process
+    received,   // of its parent, or inherited from it by the fork and counted since
+    inherited,  // of an older ancestor: this process's parent has it as long as it lives
+  };
+
+  std::uint64_t stamp_;  // of the process in whose table this is
+  std::uint32_t index_;  // in it
+  std::uint32_t generation_ = 0;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::atomic<std::uint32_t> own_count_{0};
+  std::atomic<std::uint32_t>* count_ = &own_count_;  // of a parent's: in the slice, for it to see
+  // The count before a release() that somebody has to look at.
+  std::atomic<std::uint32_t> last_{1};
+  std::atomic<Kind> kind_{Kind::none};
+  bool waits_ = false;        // nobody here refers to it, but workers do
+  std::uint64_t serial_ = 0;  // in the order of their making
+  // Of what is not own:
+  std::uint64_t origin_stamp_ = 0;
+  std::uint32_t origin_index_ = 0;
+  std::uint32_t origin_generation_ = 0;
+  std::byte* shown_ = nullptr;  // from here on
+  std::byte* shown_end_ = nullptr;
+  Block* next_ = nullptr;  // of those that wait, of those that are free
+};
+
+/// A counted reference.
+/// **Fork:** the child's copy of one is not counted; a copy of that copy is, if the block is still
+/// there. Until it is copied, it is as good as the reference of the parent that it was made from.
+/// **Throws** Error from copying, where a fork outlived what it refers to.
+class BlockPointer {
+ public:
+  BlockPointer() noexcept = default;
+  /// Takes over a reference.
+  explicit BlockPointer(Block& counted) noexcept : block_(&counted) {}
+  BlockPointer(const BlockPointer& other) : block_(other.block_) {
+    if (block_ != nullptr) block_ = &refer(*block_);
+  }
+  BlockPointer(BlockPointer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {
+    if (block_ != nullptr && !block_->is_here()) [[unlikely]]
+      block_ = refer_if_there(*block_);
+  }
+  BlockPointer& operator=(BlockPointer other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~BlockPointer() {
+    if (block_ != nullptr) block_->release();
+  }
+
+  [[nodiscard]] Block* get() const noexcept { return block_; }
+  [[nodiscard]] Block& operator*() const noexcept { return *block_; }
+  [[nodiscard]] Block* operator->() const noexcept { return block_; }
+
+ private:
+  static Block& refer(Block& seen) {
+    if (!seen.is_here()) [[unlikely]]
+      return adopt(seen);
+    seen.retain();
+    return seen;
+  }
+  static Block& adopt(const Block& of_ancestor);
+  static Block* refer_if_there(Block& of_ancestor) noexcept;
+
+  Block* block_ = nullptr;
+};
+
+/// Zeroed, backed, aligned to a page; `bytes` > 0. Throws SystemError, and Error where there are too
+/// many of them.
+[[nodiscard]] BlockPointer make_block(std::size_t bytes);
+
+/// The name of a part of a block in `message`, which holds the block from now on. Throws Error for
+/// one that whoever the message is for can't have.
+[[nodiscard]] BlockName name_block(const BlockPointer& block, std::span<const std::byte> part,
+                                   wire::Buffer& message);
+
+/// The block that a message names; what it names is part of it. Null for no block. Throws
+/// wire::Malformed for what is no name, SystemError.
+/// **Peer:** a worker may have written it.
+[[nodiscard]] BlockPointer find_block(const BlockName& name);
+
+/// Throws Error if a block that a fork left to this process is gone.
+void require_block(const BlockPointer& block);
+
+/// How many blocks wait for workers to let go of them.
+extern std::atomic<std::uint32_t> waiting_blocks;
+
+/// For as long as this thread destroys what `maker` had, after the workers were forked who go on
+/// using copies of it: what it refers to, they keep.
+class CarriedEnd {
+ public:
+  explicit CarriedEnd(const void* maker) noexcept;
+  CarriedEnd(const CarriedEnd&) = delete;
+  CarriedEnd& operator=(const CarriedEnd&) = delete;
+  ~CarriedEnd();
+
+ private:
+  bool watched_;
+};
+
+}  // namespace apalis::detail::channel
