@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "copy_pair.hpp"
+#include "probe.hpp"
 #include "row.hpp"
 
 namespace apalis::bench {
@@ -117,6 +118,16 @@ std::vector<Row> payload_rows() {
       row("payload_span_80M", "80 MB for the same", by_span(80 * m), span),
       row("payload_echo_8M", "8 MB there and back / two copies", echo(8 * m),
           {.must = 0.6, .aim = 0.8}),
+      {.name = "memory_after",
+       .what = "memory of parent and worker after 100 messages of 80 MB and an idle second",
+       .reference = "before",
+       .measure =
+           [](const Effort& effort) {
+             return Measured{.value = probe("memory_after", effort.quick ? 2 : 100),
+                             .reference_value = 1};
+           },
+       .target = {.must = 1.1, .aim = 1.05},
+       .unit = "x"},
   };
 }
 

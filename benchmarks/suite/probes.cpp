@@ -19,6 +19,7 @@
 #include "bare_fork.hpp"
 #include "group_probes.hpp"
 #include "instructions.hpp"
+#include "payload_probes.hpp"
 #include "probe.hpp"
 #include "pss.hpp"
 #include "raw_calls.hpp"
@@ -94,6 +95,7 @@ double run_probe(const std::string& name, int count) {
       {"pss_made_group", pss_of_made_group},
       {"pss_carried_group", pss_of_carried_group},
       {"call_instructions", count_single_calls},
+      {"memory_after", memory_after_messages},
       {"pipelined_instructions", count_pipelined_calls},
       {"idle", [](int n) { return idle_cpu(n, 2s); }},
       {"idle_briefly", [](int n) { return idle_cpu(n, 100ms); }},
