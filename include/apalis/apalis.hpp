@@ -19,6 +19,7 @@
 #include <apalis/log.hpp>
 #include <apalis/options.hpp>
 #include <apalis/outcome.hpp>
+#include <apalis/ref.hpp>
 #include <apalis/register_exception.hpp>
 #include <apalis/this_worker.hpp>
 #include <apalis/token.hpp>

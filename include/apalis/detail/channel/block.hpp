@@ -45,6 +45,10 @@ class Block final : public wire::Hold {
   void release() noexcept override;
 
   [[nodiscard]] bool is_here() const noexcept { return stamp_ == sys::process_stamp(); }
+  /// Whether this process made it.
+  [[nodiscard]] bool is_own() const noexcept { return kind_ == Kind::own; }
+  /// Another one each time that this entry is used.
+  [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
   /// All of it that this process was told of.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <apalis/detail/actor/ref_cache.hpp>
+#include <apalis/detail/sys/per_process.hpp>
+#include <apalis/error.hpp>
+#include <apalis/ref.hpp>
+#include <cstdint>
+#include <cstring>
+#include <list>
+#include <unordered_map>
+
+namespace apalis::detail::actor {
+namespace {
+
+constinit sys::PerProcess<RefCache> caches;
+
+}  // namespace
+
+struct RefCache::Values {
+  /// Entries of the table of blocks are used again, under another generation.
+  struct Identity {
+    const channel::Block* block;
+    std::uint32_t generation;
+    const std::byte* bytes;
+    const void* type;
+    bool operator==(const Identity&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Identity& id) const noexcept {
+      return std::hash<const void*>{}(id.bytes) ^ (std::size_t{id.generation} << 20U) ^
+             std::hash<const void*>{}(id.type);
+    }
+  };
+  struct Entry {
+    Identity identity;
+    std::shared_ptr<const void> value;
+    std::size_t bytes;
+  };
+
+  std::list<Entry> used;  // the last one first
+  std::unordered_map<Identity, std::list<Entry>::iterator, Hash> found;
+  std::size_t bytes = 0;
+};
+
+RefCache& RefCache::of_this_process() { return caches.get(); }
+
+RefCache::RefCache() : values_(std::make_unique<Values>()) {}
+RefCache::~RefCache() = default;
+
+std::unique_lock<std::recursive_mutex> RefCache::lock() {
+  return std::unique_lock<std::recursive_mutex>{mutex_};
+}
+
+std::shared_ptr<const void> RefCache::obtain(const RefKey& key, Make make) {
+  Values& values = *values_;
+  const Values::Identity identity{key.block, key.block->generation(), key.bytes.data(), key.type};
+  if (const auto at = values.found.find(identity); at != values.found.end()) {
+    values.used.splice(values.used.begin(), values.used, at->second);
+    return at->second->value;
+  }
+  std::shared_ptr<const void> value;
+  if (key.block->is_own()) {
+    // Workers can write there: what they can still change is not decoded in place.
+    wire::Buffer copy;
+    copy.append(key.bytes.data(), key.bytes.size());
+    value = make(copy.bytes());
+  } else {
+    value = make(key.bytes);
+  }
+  if (key.bytes.size() > limit_) return value;
+  values.used.push_front({identity, value, key.bytes.size()});
+  try {
+    values.found.emplace(identity, values.used.begin());
+  } catch (...) {
+    values.used.pop_front();
+    throw;
+  }
+  values.bytes += key.bytes.size();
+  evict();
+  return value;
+}
+
+void RefCache::limit(std::size_t bytes) noexcept {
+  const auto held = lock();
+  limit_ = bytes;
+  evict();
+}
+
+void RefCache::evict() noexcept {
+  Values& values = *values_;
+  while (values.bytes > limit_) {
+    const auto last = values.used.back();  // destroyed at the end: it may use the cache
+    values.found.erase(last.identity);
+    values.used.pop_back();
+    values.bytes -= last.bytes;
+  }
+}
+
+std::span<const std::byte> fill_block(const channel::BlockPointer& block,
+                                      std::span<const std::byte> bytes) {
+  const auto memory = block->bytes().first(bytes.size());
+  if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
+  return memory;
+}
+
+std::span<const std::byte> part_of_block(const channel::BlockName& name) noexcept {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): find_block() has checked it
+  return {reinterpret_cast<const std::byte*>(static_cast<std::uintptr_t>(name.address)),
+          static_cast<std::size_t>(name.bytes)};
+}
+
+void require_ref(const channel::BlockPointer& block) {
+  if (block.get() == nullptr)
+    throw Error("apalis: this Ref refers to nothing: it was default-constructed or moved from");
+  channel::require_block(block);
+}
+
+void require_nothing_named(const wire::Buffer& encoded) {
+  if (!encoded.holds().empty())
+    throw Error(
+        "apalis: a value with SharedArrays or Refs in it can't be put(): pass them beside it, as "
+        "arguments of their own");
+}
+
+}  // namespace apalis::detail::actor
+
+namespace apalis {
+
+void limit_ref_cache(std::size_t bytes) noexcept {
+  detail::actor::RefCache::of_this_process().limit(bytes);
+}
+
+}  // namespace apalis
