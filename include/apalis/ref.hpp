@@ -19,8 +19,10 @@
 #include <atomic>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -39,6 +41,20 @@ template <class T>
 /// The same for elements that lie anywhere.
 template <class E, std::size_t extent>
 [[nodiscard]] Ref<std::vector<std::remove_const_t<E>>> put(std::span<E, extent> elements);
+
+struct ShareOptions {
+  /// Where a file without a name is made, of which the kernel keeps in memory what is being used: for
+  /// values larger than memory. Empty: no file, as put().
+  std::string directory;
+};
+
+/// put(), into a file if `options` say so. **Blocks** while it is written. Throws SystemError where
+/// the disk is full.
+template <class T>
+[[nodiscard]] Ref<std::remove_cvref_t<T>> share(T&& value, const ShareOptions& options);
+template <class E, std::size_t extent>
+[[nodiscard]] Ref<std::vector<std::remove_const_t<E>>> share(std::span<E, extent> elements,
+                                                             const ShareOptions& options);
 
 /// A handle: copies refer to the same value, and passing one to a worker takes the same time whatever
 /// its size. A method's parameter may be const T&, T or Ref<T>; for a vector std::span<const E>, for
@@ -64,17 +80,22 @@ class Ref {
   /// Refers to nothing.
   Ref() noexcept = default;
   Ref(const Ref& other)
-      : block_(other.block_), bytes_(other.bytes_), made_(other.made_.load(std::memory_order_acquire)) {
+      : block_(other.block_),
+        bytes_(other.bytes_),
+        file_(other.file_),
+        made_(other.made_.load(std::memory_order_acquire)) {
     if (made_.load(std::memory_order_relaxed) != nullptr) value_ = other.value_;
   }
   Ref(Ref&& other) noexcept
       : block_(std::move(other.block_)),
         bytes_(std::exchange(other.bytes_, {})),
+        file_(std::move(other.file_)),
         value_(std::move(other.value_)),
         made_(other.made_.exchange(nullptr, std::memory_order_relaxed)) {}
   Ref& operator=(Ref other) noexcept {
     block_ = std::move(other.block_);
     bytes_ = other.bytes_;
+    file_ = std::move(other.file_);
     value_ = std::move(other.value_);
     made_.store(other.made_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     return *this;
@@ -134,30 +155,49 @@ class Ref {
   template <class>
   friend struct detail::wire::ByName;
   template <class U>
-  friend Ref<std::remove_cvref_t<U>> put(U&& value);
+  friend Ref<std::remove_cvref_t<U>> share(U&& value, const ShareOptions& options);
   template <class E, std::size_t extent>
-  friend Ref<std::vector<std::remove_const_t<E>>> put(std::span<E, extent> elements);
+  friend Ref<std::vector<std::remove_const_t<E>>> share(std::span<E, extent> elements,
+                                                        const ShareOptions& options);
 
   /// A copy of these bytes.
-  struct Copied {};
-  Ref(Copied, std::span<const std::byte> bytes)
-      : block_(detail::channel::make_block(bytes.empty() ? 1 : bytes.size())),
-        bytes_(detail::actor::fill_block(block_, bytes)) {}
+  Ref(std::span<const std::byte> bytes, const ShareOptions& options) {
+    if (options.directory.empty()) {
+      block_ = detail::channel::make_block(bytes.empty() ? 1 : bytes.size());
+      bytes_ = detail::actor::fill_block(block_, bytes);
+    } else {
+      auto [block, file] = detail::actor::make_file_block(options.directory, bytes);
+      block_ = std::move(block);
+      bytes_ = file->bytes();
+      file_ = std::move(file);
+    }
+  }
 
   explicit Ref(detail::wire::Reader& reader) {
     detail::channel::BlockName name;
     reader.read(&name, sizeof name);
     if (name.stamp == 0) return;
+    const bool in_file = detail::actor::unmark_file(name);
+    block_ = detail::channel::find_block(name);
+    if (in_file) {
+      auto file = detail::actor::RefCache::of_this_process().file_of(block_);
+      bytes_ = file->bytes();
+      file_ = std::move(file);
+    } else {
+      bytes_ = detail::actor::part_of_block(name);
+    }
     if constexpr (is_array) {
       using Element = typename Block::value_type;
-      if (name.address % alignof(Element) != 0 || name.bytes % sizeof(Element) != 0)
+      if (reinterpret_cast<std::uintptr_t>(bytes_.data()) % alignof(Element) != 0 ||
+          bytes_.size() % sizeof(Element) != 0)
         detail::wire::throw_torn_element();
     }
-    block_ = detail::channel::find_block(name);
-    bytes_ = detail::actor::part_of_block(name);
   }
   void write_name(detail::wire::Buffer& buffer) const {
-    const auto name = detail::channel::name_block(block_, bytes_, buffer);
+    const bool in_file = file_ != nullptr;
+    auto name = detail::channel::name_block(
+        block_, in_file ? std::span<const std::byte>(block_->bytes()) : bytes_, buffer);
+    if (in_file) detail::actor::mark_as_file(name);
     buffer.append(&name, sizeof name);
   }
 
@@ -189,12 +229,13 @@ class Ref {
 
   detail::channel::BlockPointer block_;
   std::span<const std::byte> bytes_;
+  std::shared_ptr<const void> file_;                 // that they are in; null: in the block
   mutable std::shared_ptr<const T> value_;           // written once, with the cache's lock
   mutable std::atomic<const T*> made_{nullptr};      // the same, once it is there
 };
 
 template <class T>
-Ref<std::remove_cvref_t<T>> put(T&& value) {
+Ref<std::remove_cvref_t<T>> share(T&& value, const ShareOptions& options) {
   using Value = std::remove_cvref_t<T>;
   static_assert(!detail::wire::is_view<Value>,
                 "apalis: put() a std::vector or std::string, or a std::span of the elements");
@@ -203,22 +244,32 @@ Ref<std::remove_cvref_t<T>> put(T&& value) {
   if constexpr (!verdict) {
     return {};
   } else if constexpr (Ref<Value>::is_array) {
-    return Ref<Value>(typename Ref<Value>::Copied{}, std::as_bytes(std::span(value)));
+    return Ref<Value>(std::as_bytes(std::span(value)), options);
   } else {
     detail::wire::Buffer encoded;
     detail::wire::encode<Value>(encoded, value);
     detail::actor::require_nothing_named(encoded);
-    return Ref<Value>(typename Ref<Value>::Copied{}, encoded.bytes());
+    return Ref<Value>(encoded.bytes(), options);
   }
 }
 
 template <class E, std::size_t extent>
-Ref<std::vector<std::remove_const_t<E>>> put(std::span<E, extent> elements) {
+Ref<std::vector<std::remove_const_t<E>>> share(std::span<E, extent> elements,
+                                               const ShareOptions& options) {
   using Value = std::vector<std::remove_const_t<E>>;
   static_assert(Ref<Value>::is_array,
-                "apalis: put() takes a std::span of elements that cross as their bytes: numbers, "
+                "apalis: put() and share() take a std::span of elements that cross as their bytes: numbers, "
                 "enumerations and plain structs of them");
-  return Ref<Value>(typename Ref<Value>::Copied{}, std::as_bytes(elements));
+  return Ref<Value>(std::as_bytes(elements), options);
+}
+
+template <class T>
+Ref<std::remove_cvref_t<T>> put(T&& value) {
+  return share(std::forward<T>(value), ShareOptions{});
+}
+template <class E, std::size_t extent>
+Ref<std::vector<std::remove_const_t<E>>> put(std::span<E, extent> elements) {
+  return share(elements, ShareOptions{});
 }
 
 /// How many bytes of values made for Refs this process keeps for the calls to come: those used last,

@@ -2,12 +2,14 @@
 // Values that many calls read: sent once, made at most once in each worker.
 #include <apalis/ref.hpp>
 #include <apalis/shared_array.hpp>
+#include <algorithm>
 #include <array>
 #include <cereal/types/map.hpp>
 #include <cereal/types/string.hpp>
 #include <cereal/types/vector.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <numeric>
 #include <span>
@@ -262,6 +264,36 @@ TEST_CASE("a Ref's memory goes back with its last holder", "[ref]") {
   h.call(&Model::keep, Ref<std::vector<double>>{}).get();
   h.call(&Model::made).get();
   CHECK(apalis::test::shared_bytes() < before + megabyte);
+}
+
+TEST_CASE("a value may be shared through a file", "[ref]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Model>(backend);
+  const apalis::ShareOptions options{.directory = std::filesystem::temp_directory_path().string()};
+  const auto files = [&] {
+    const std::filesystem::directory_iterator all(options.directory);
+    return std::ranges::count_if(
+        all, [](const auto& entry) { return entry.path().filename().string().starts_with("apalis-"); });
+  };
+  const auto before = files();
+  Ref xs = apalis::share(numbers(1'000'000), options);
+  CHECK(files() == before);
+  CHECK(xs.span()[999'999] == 999'999.5);
+  for (int i = 0; i < 3; ++i) CHECK(h.call(&Model::sum, xs).get() == 5e11);
+  CHECK(h.call(&Model::sum_vector, xs).get() == 5e11);
+  h.post(&Model::keep, xs);
+  const auto table = apalis::share(table_of(5), options);
+  CHECK(h.call(&Model::row, table, "one").get() == 5);
+  CHECK(table->rows.at("two") == 6);
+  CHECK(apalis::share(std::vector<int>{}, options).get().empty());
+  CHECK(h.call(&Model::length, apalis::share(std::string(70'000, 'f'), options)).get() == 70'000);
+  xs = {};
+  CHECK(h.call(&Model::sum_kept).get() == 5e11);
+  const Ref<std::vector<double>> back = h.call(&Model::give).get();
+  CHECK(back.span()[1] == 1.5);
+  CHECK_THROWS_WITH(apalis::share(1, {.directory = "/no/such/folder"}),
+                    ContainsSubstring("/no/such/folder"));
 }
 
 TEST_CASE("what can't be put or sent up says so", "[ref]") {

@@ -3,6 +3,7 @@
 #include <apalis/detail/sys/per_process.hpp>
 #include <apalis/error.hpp>
 #include <apalis/ref.hpp>
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <list>
@@ -12,6 +13,9 @@ namespace apalis::detail::actor {
 namespace {
 
 constinit sys::PerProcess<RefCache> caches;
+
+constexpr std::uint32_t file_bit = std::uint32_t{1} << 31;  // in BlockName::index
+constexpr std::size_t most_files = 4;                       // kept mapped between calls
 
 }  // namespace
 
@@ -36,7 +40,14 @@ struct RefCache::Values {
     std::size_t bytes;
   };
 
-  std::list<Entry> used;  // the last one first
+  struct File {
+    const channel::Block* block;
+    std::uint32_t generation;
+    std::shared_ptr<const sys::MappedFile> file;
+  };
+
+  std::list<File> files;  // the last one first
+  std::list<Entry> used;  // the same
   std::unordered_map<Identity, std::list<Entry>::iterator, Hash> found;
   std::size_t bytes = 0;
 };
@@ -93,6 +104,52 @@ void RefCache::evict() noexcept {
     values.used.pop_back();
     values.bytes -= last.bytes;
   }
+}
+
+std::shared_ptr<const sys::MappedFile> RefCache::file_of(const channel::BlockPointer& block) {
+  // What others wrote into the block is not believed where it was made.
+  if (block->is_own()) {
+    if (block->companion() == nullptr)
+      throw wire::Malformed("malformed message: it names a file that there is not");
+    return std::static_pointer_cast<const sys::MappedFile>(block->companion());
+  }
+  const auto held = lock();
+  auto& files = values_->files;
+  const auto at = std::ranges::find_if(files, [&](const Values::File& each) {
+    return each.block == block.get() && each.generation == block->generation();
+  });
+  if (at != files.end()) {
+    files.splice(files.begin(), files, at);
+    return at->file;
+  }
+  sys::MappedFile::Place place;
+  std::memcpy(&place, block->bytes().data(), sizeof place);
+  files.push_front({block.get(), block->generation(), sys::MappedFile::of_process(place)});
+  if (files.size() > most_files) files.pop_back();
+  has_files_.store(true, std::memory_order_relaxed);
+  return files.front().file;
+}
+
+void RefCache::forget_files() noexcept {
+  const auto held = lock();
+  values_->files.clear();
+  has_files_.store(false, std::memory_order_relaxed);
+}
+
+FileBlock make_file_block(const std::string& directory, std::span<const std::byte> bytes) {
+  auto file = sys::MappedFile::make(directory, bytes);
+  auto block = channel::make_block(sizeof(sys::MappedFile::Place));
+  std::memcpy(block->bytes().data(), &file->place(), sizeof(sys::MappedFile::Place));
+  block->set_companion(file);
+  return {std::move(block), std::move(file)};
+}
+
+void mark_as_file(channel::BlockName& name) noexcept { name.index |= file_bit; }
+
+bool unmark_file(channel::BlockName& name) noexcept {
+  const bool marked = (name.index & file_bit) != 0;
+  name.index &= ~file_bit;
+  return marked;
 }
 
 std::span<const std::byte> fill_block(const channel::BlockPointer& block,

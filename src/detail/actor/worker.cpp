@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <apalis/detail/actor/current_call.hpp>
 #include <apalis/detail/actor/pieces.hpp>
+#include <apalis/detail/actor/ref_cache.hpp>
 #include <apalis/detail/actor/thread_call.hpp>
 #include <apalis/detail/actor/worker.hpp>
 #include <apalis/detail/channel/block_ledger.hpp>
@@ -356,7 +357,7 @@ void Worker::sleep_unless(Ready ready) {
     const auto& self = process::this_child();
     std::optional<std::chrono::nanoseconds> limit;
     if (!self.parent_watched) limit = std::chrono::seconds{1};
-    const bool spare = has_spare_memory();
+    const bool spare = has_spare_memory() || RefCache::of_this_process().has_files();
     if (spare) limit = idle_after;
     own_bell_.sleep(ticket, limit);
     if (!self.parent_watched && sys::parent_is_gone(self.parent)) sys::exit_now(0);
@@ -371,6 +372,7 @@ bool Worker::has_spare_memory() const noexcept {
 }
 
 void Worker::give_back_memory() noexcept {
+  RefCache::of_this_process().forget_files();
   sys::give_back_freed_memory();
   lean_heap_end_ = sys::heap_end();
 }

@@ -355,6 +355,7 @@ void BlockTable::give_back(Lock& lock, Block* doomed) noexcept {
   while (doomed != nullptr) {
     Block& block = *std::exchange(doomed, doomed->next_);
     lock.unlock();
+    block.companion_.reset();
     region_->release_block({block.data_, block.size_});
     lock.lock();
     block.next_ = std::exchange(free_, &block);

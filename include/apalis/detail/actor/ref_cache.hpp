@@ -5,10 +5,13 @@
 
 #include <apalis/detail/channel/block.hpp>
 #include <apalis/detail/core/function_ref.hpp>
+#include <apalis/detail/sys/mapped_file.hpp>
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 
 namespace apalis::detail::actor {
 
@@ -39,6 +42,12 @@ class RefCache {
 
   void limit(std::size_t bytes) noexcept;
 
+  /// The file behind a block, mapped now if it is not among those used last.
+  [[nodiscard]] std::shared_ptr<const sys::MappedFile> file_of(const channel::BlockPointer& block);
+  /// Whoever made them may have let go of them meanwhile.
+  void forget_files() noexcept;
+  [[nodiscard]] bool has_files() const noexcept { return has_files_.load(std::memory_order_relaxed); }
+
  private:
   struct Values;
   void evict() noexcept;
@@ -46,11 +55,22 @@ class RefCache {
   std::recursive_mutex mutex_;
   std::unique_ptr<Values> values_;
   std::size_t limit_ = std::size_t{256} << 20;
+  std::atomic<bool> has_files_{false};
 };
 
 /// Copies the bytes into a new block and gives where they are.
 [[nodiscard]] std::span<const std::byte> fill_block(const channel::BlockPointer& block,
                                                     std::span<const std::byte> bytes);
+/// A new block that stands for a new file in `directory` with these bytes, and where they can be read.
+struct FileBlock {
+  channel::BlockPointer block;
+  std::shared_ptr<const sys::MappedFile> file;
+};
+[[nodiscard]] FileBlock make_file_block(const std::string& directory,
+                                        std::span<const std::byte> bytes);
+/// Marks a name as that of such a block, and tells whether it was one.
+void mark_as_file(channel::BlockName& name) noexcept;
+[[nodiscard]] bool unmark_file(channel::BlockName& name) noexcept;
 /// What a name that find_block() took is for.
 [[nodiscard]] std::span<const std::byte> part_of_block(const channel::BlockName& name) noexcept;
 /// Throws Error for a Ref to nothing, or to what a fork outlived.

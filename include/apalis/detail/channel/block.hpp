@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -49,6 +50,14 @@ class Block final : public wire::Hold {
   [[nodiscard]] bool is_own() const noexcept { return kind_ == Kind::own; }
   /// Another one each time that this entry is used.
   [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
+  /// Of a block of this process's own: what is to live as long as anybody has the block. To be set
+  /// before the block is passed to anybody.
+  void set_companion(std::shared_ptr<const void> companion) noexcept {
+    companion_ = std::move(companion);
+  }
+  [[nodiscard]] const std::shared_ptr<const void>& companion() const noexcept {
+    return companion_;
+  }
   /// All of it that this process was told of.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 
@@ -76,6 +85,7 @@ class Block final : public wire::Hold {
   std::atomic<Kind> kind_{Kind::none};
   bool waits_ = false;        // nobody here refers to it, but workers do
   std::uint64_t serial_ = 0;  // in the order of their making
+  std::shared_ptr<const void> companion_;
   // Of what is not own:
   std::uint64_t origin_stamp_ = 0;
   std::uint32_t origin_index_ = 0;

@@ -34,8 +34,9 @@ enum class Call {
   arm_report,  // sigaltstack and sigaction for crash reports
   event,       // eventfd, epoll_create1, timerfd_create
   thread,      // pthread_create
+  file,        // open and write of files that hold shared values
 };
-inline constexpr int call_count = static_cast<int>(Call::thread) + 1;
+inline constexpr int call_count = static_cast<int>(Call::file) + 1;
 
 /// Returns 0 to let the call through, or the errno to fail with.
 using FaultHook = int (*)(Call) noexcept;
