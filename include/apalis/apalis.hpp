@@ -23,3 +23,4 @@
 #include <apalis/this_worker.hpp>
 #include <apalis/token.hpp>
 #include <apalis/trivially_sendable.hpp>
+#include <apalis/view.hpp>

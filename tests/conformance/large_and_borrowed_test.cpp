@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -124,6 +125,165 @@ TEST_CASE("a 3 GB vector goes both ways", "[.][huge]") {
   bool same = true;
   for (std::size_t i = 0; i < back.size(); ++i) same = same && back[i] == i + 1;
   CHECK(same);
+}
+
+// --- What is attached to a message instead of copied into it --------------------------------------
+
+namespace {
+
+/// Can't be read back.
+struct Unreadable {
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(1);
+  }
+  template <class Archive>
+  void load(Archive&) {
+    throw std::domain_error("unreadable");
+  }
+};
+
+template <std::size_t size>
+struct Chunk {
+  std::uint32_t number = 0;
+  std::array<std::uint8_t, size - sizeof(std::uint32_t)> rest{};
+  bool operator==(const Chunk&) const = default;
+};
+
+template <std::size_t size>
+void check_chunks(apalis::Backend backend) {
+  CAPTURE(size);
+  auto h = on<Echo>(backend);
+  std::vector<Chunk<size>> chunks(3 * megabyte / size);
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    chunks[i].number = static_cast<std::uint32_t>(i);
+    chunks[i].rest.back() = static_cast<std::uint8_t>(i);
+  }
+  CHECK((echo(h, chunks) == chunks));
+}
+
+/// Its large parts are its own, an argument's, or made by the call.
+struct Keeper {
+  std::vector<int> kept;
+  int calls = 0;
+
+  const std::vector<int>& own() const { return kept; }
+  apalis::View<int> look() const { return kept; }
+  const std::vector<int>& same(const std::vector<int>& xs) { return xs; }
+  std::vector<int>&& given(std::vector<int> xs) {
+    kept = std::move(xs);
+    return std::move(kept);
+  }
+  void keep(std::vector<int> xs) {
+    kept = std::move(xs);
+    ++calls;
+  }
+  std::size_t both(int before, const std::vector<int>& xs, std::string_view text, char between,
+                   std::span<const double> ys, const std::string& last) const {
+    return before == 1 && between == 'b' && ys.back() == 2.5 && text.back() == 'v' &&
+                   last.back() == 'l' && misalignment(ys) == 0
+               ? xs.size() + text.size() + ys.size() + last.size()
+               : 0;
+  }
+  std::size_t never(const Unreadable&, const std::vector<int>& xs) { return xs.size(); }
+};
+
+}  // namespace
+
+TEST_CASE("large and small arguments may stand in any order", "[large]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Keeper>(backend);
+  const auto xs = pattern(megabyte);
+  std::string text(200'000, 't');
+  text.back() = 'v';
+  std::vector<double> ys(300'000, 1.0);
+  ys.back() = 2.5;
+  std::string last(100'000, 's');
+  last.back() = 'l';
+  for (int round = 0; round < 3; ++round)
+    CHECK(h.call(&Keeper::both, 1, xs, text, 'b', ys, last).get() ==
+          xs.size() + text.size() + ys.size() + last.size());
+}
+
+TEST_CASE("elements of any size arrive whole", "[large]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  check_chunks<12>(backend);
+  check_chunks<100>(backend);
+  check_chunks<4096>(backend);
+  check_chunks<5000>(backend);
+  check_chunks<100'000>(backend);
+}
+
+TEST_CASE("an argument is the caller's again once call() has returned", "[large]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Echo>(backend);
+  auto v = pattern(megabyte);
+  auto first = h.call([](Echo&, const std::vector<int>& x) { return x.front() + x.back(); }, v);
+  const int expected = v.front() + v.back();
+  v.assign(v.size(), -1);
+  CHECK(first.get() == expected);
+  auto second = h.call([](Echo&, std::vector<int> x) { return x; }, pattern(megabyte));
+  CHECK((second.get() == pattern(megabyte)));
+}
+
+TEST_CASE("an argument that is converted on its way may be large", "[large]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Echo>(backend);
+  const std::string text(megabyte, 'c');
+  CHECK(h.call([](Echo&, std::string s) { return s.size(); }, text.c_str()).get() == megabyte);
+}
+
+TEST_CASE("what can't be read costs its call only, whatever is attached to it", "[large]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Keeper>(backend);
+  const auto xs = pattern(megabyte);
+  auto never = h.call(&Keeper::never, Unreadable{}, xs);
+  h.post(&Keeper::never, Unreadable{}, xs);
+  auto after = h.call(&Keeper::same, xs);
+  CHECK_THROWS_AS(never.get(), std::domain_error);
+  CHECK((after.get() == xs));
+  CHECK_THROWS_AS(h.drain(), apalis::PostError);
+}
+
+TEST_CASE("a large result may be a reference, to whatever", "[large]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Keeper>(backend);
+  const auto xs = pattern(megabyte);
+  CHECK((h.call(&Keeper::same, xs).get() == xs));
+  CHECK((h.call(&Keeper::given, xs).get() == xs));
+  h.post(&Keeper::keep, xs);
+  CHECK((h.call(&Keeper::own).get() == xs));
+  CHECK((h.get(&Keeper::kept).get() == xs));
+  h.set(&Keeper::kept, pattern(2 * megabyte));
+  CHECK((h.call(&Keeper::own).get() == pattern(2 * megabyte)));
+  CHECK(h.get(&Keeper::calls).get() == 1);
+}
+
+TEST_CASE("a View is sent from where it looks, and outlives its worker", "[borrowed]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  const auto size = GENERATE(std::size_t{0}, std::size_t{3}, std::size_t{70'000}, megabyte);
+  CAPTURE(size);
+  apalis::View<int> view;
+  {
+    auto h = on<Keeper>(backend, pattern(size));
+    view = h.call(&Keeper::look).get();
+    h.call(&Keeper::keep, std::vector<int>{}).get();
+    CHECK(h.call(&Keeper::look).get().empty());
+  }
+  REQUIRE(view.size() == size);
+  const auto copy = view;  // of the lease
+  CHECK(copy.data() == view.data());
+  CHECK((std::vector<int>(view.begin(), view.end()) == pattern(size)));
+  CHECK_THROWS_WITH((void)view.at(size),
+                    Catch::Matchers::ContainsSubstring("of " + std::to_string(size)));
+  if (size > 0) CHECK(view.at(size - 1) == view[size - 1]);
 }
 
 TEST_CASE("a span parameter reads the argument in place", "[borrowed]") {

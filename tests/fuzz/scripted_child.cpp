@@ -2,13 +2,17 @@
 #include "scripted_child.hpp"
 
 #include <algorithm>
+#include <apalis/detail/actor/protocol.hpp>
+#include <apalis/detail/wire/buffer.hpp>
 #include <array>
 #include <cstring>
 #include <vector>
 
 namespace apalis::fuzz {
 
+namespace actor = detail::actor;
 namespace channel = detail::channel;
+namespace wire = detail::wire;
 
 namespace {
 
@@ -52,6 +56,8 @@ void Child::act(Act act, Input& script) {
       return send_pieces(script);
     case Act::send_encoded:
       return send_encoded(script);
+    case Act::send_attached:
+      return send_attached(script);
     case Act::write_head: {
       const auto where = script.number<std::uint8_t>();
       const auto what = script.number<std::uint16_t>();
@@ -69,6 +75,7 @@ void Child::act(Act act, Input& script) {
       block.position = static_cast<std::uint32_t>(a_number(script) * channel::cache_line);
       block.size = script.number<std::uint32_t>();
       block.total = a_number(script) + block.size;
+      block.head = block.total / (1U + block.size % 3U);
       std::memcpy(view_.replies.unit(position).data, &block, sizeof block);
       return;
     }
@@ -147,6 +154,24 @@ void Child::send_encoded(Input& script) {
     bytes.insert(bytes.end(), std::min(count, channel::block_limit - bytes.size()), byte);
   }
   send(tag, bytes);
+}
+
+void Child::send_attached(Input& script) {
+  const std::uint64_t count = script.number<std::uint16_t>();
+  auto left = script.number<std::uint8_t>() % 16;
+  std::vector<std::byte> head(1 + sizeof count, std::byte{wire::Buffer::attached_mark});
+  std::memcpy(head.data() + 1, &count, sizeof count);
+  const auto part = repeated(std::size_t{script.number<std::uint8_t>()} * sizeof(int) + 1, script);
+  const channel::MessageSize whole{head.size() + count * sizeof(int), head.size()};
+  const auto tag = static_cast<std::uint8_t>(actor::Answer::value);
+  const auto size = std::max<std::size_t>(part.size() / sizeof(int) * sizeof(int), 1);
+  try {
+    bool sent = sender_.try_send_piece(tag, head.data(), head.size(), whole);
+    for (; sent && left > 0; --left)
+      sent = sender_.try_send_piece(tag, part.data(), size, whole);
+  } catch (const channel::ProtocolViolation&) {
+    // It wrote over the parent's progress itself.
+  }
 }
 
 void Child::write(std::size_t where, const void* bytes, std::size_t size) noexcept {

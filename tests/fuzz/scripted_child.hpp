@@ -22,6 +22,7 @@ class Child {
     send_large,    // [tag][size][seed]: a block of repeated bytes
     send_pieces,   // [tag][total][size of each][how many][seed]
     send_encoded,  // [tag][size]: with the parts that repeat folded
+    send_attached, // [count][how many][seed]: a result of that many ints
     write_head,    // [where][kind and tag][size]
     write_block,   // [where][position][size][total]
     write_number,  // [where][which]
@@ -38,6 +39,7 @@ class Child {
   void send_large(Input& script);
   void send_pieces(Input& script);
   void send_encoded(Input& script);
+  void send_attached(Input& script);
   void write(std::size_t where, const void* bytes, std::size_t size) noexcept;
 
   SliceMemory& memory_;

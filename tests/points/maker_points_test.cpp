@@ -15,7 +15,7 @@ namespace {
 
 /// What a maker of workers goes through: no large replies, no posts, and it is killed, not closed.
 bool is_makers(Point point) {
-  return point != Point::child_piece && point != Point::child_finished &&
+  return point != Point::child_attachment && point != Point::child_piece && point != Point::child_finished &&
          point != Point::child_closing && point != Point::child_closed;
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("a fork server killed at any point ends in WorkerDied, and can be star
         apalis::ForkServer::stop();
         // What it is closed by is more than a spare child sees.
         const bool comes_here =
-            point != Point::child_piece && point != Point::child_finished &&
+            point != Point::child_attachment && point != Point::child_piece && point != Point::child_finished &&
             (time == 1 || (point != Point::child_born && point != Point::child_made &&
                            point != Point::child_closing && point != Point::child_closed));
         if (point != Point::child_asleep) CHECK(stage.killed() == comes_here);

@@ -73,6 +73,8 @@ const char* name_of(Point point) {
       return "child_begun";
     case Point::child_ran:
       return "child_ran";
+    case Point::child_attachment:
+      return "child_attachment";
     case Point::child_piece:
       return "child_piece";
     case Point::child_replied:

@@ -35,7 +35,7 @@ void kill_workers(bool restarts) {
         killed += stage.killed() ? 1 : 0;
       }
       INFO(name_of(point) << ", time " << time);
-      CHECK(killed > 0);
+      CHECK((killed > 0 || (restarts && point == Point::child_attachment)));
     }
 }
 
@@ -85,6 +85,6 @@ TEST_CASE("the same with workers of the fork server", "[points]") {
         killed += stage.killed() ? 1 : 0;
       }
       INFO(name_of(point) << ", time " << time);
-      CHECK(killed > 0);
+      CHECK((killed > 0 || (restarts && point == Point::child_attachment)));
     }
 }

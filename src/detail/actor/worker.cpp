@@ -92,6 +92,7 @@ class Worker::Stream final : public wire::AttachmentReader {
       n -= size;
       const Release release{worker_, arrival};
       use({worker_.receiver_.block_bytes(arrival), size});
+      reach(Point::child_attachment);
     }
   }
 

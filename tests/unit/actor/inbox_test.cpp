@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/detail/actor/inbox.hpp>
+#include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/channel/sender.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -181,4 +184,126 @@ TEST_CASE("a worker that never stops talking does not keep its parent", "[inbox]
   for (std::uint32_t i = 0; i < channel::lane_units; ++i) ends.send(Answer::post_failed, "p");
   CHECK(ends.inbox.take().any);
   CHECK_FALSE(ends.inbox.has_message());
+}
+
+// --- Attachments ---------------------------------------------------------------------------------
+
+namespace {
+
+constexpr auto of_value = static_cast<std::uint8_t>(Answer::value);
+
+/// What a result of `count` ints announces.
+std::vector<std::byte> head_of(std::uint64_t count) {
+  std::vector<std::byte> head(9, std::byte{apalis::detail::wire::Buffer::attached_mark});
+  std::memcpy(head.data() + 1, &count, sizeof count);
+  return head;
+}
+
+struct Numbers {
+  Ends ends;
+  std::unique_ptr<ReplyState<std::vector<int>>> state =
+      std::make_unique<ReplyState<std::vector<int>>>();
+  Numbers() { ends.await(*state); }
+
+  void send(const std::vector<std::byte>& bytes, channel::MessageSize whole) {
+    REQUIRE(ends.sender.try_send_piece(of_value, bytes.data(), bytes.size(), whole));
+  }
+  void send(std::span<const int> numbers, channel::MessageSize whole) {
+    const auto bytes = std::as_bytes(numbers);
+    REQUIRE(ends.sender.try_send_piece(of_value, bytes.data(), bytes.size(), whole));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an attached result is put together as it arrives", "[inbox]") {
+  Numbers n;
+  const std::vector<int> xs{1, 2, 3, 4, 5, 6};
+  const channel::MessageSize whole{9 + 24, 9};
+  n.send(head_of(6), whole);
+  n.send(std::span(xs).first(4), whole);
+  CHECK(n.ends.inbox.take().any);
+  CHECK(n.state->phase() == Phase::pending);
+  n.send(std::span(xs).last(2), whole);
+  CHECK(n.ends.inbox.take().any);
+  REQUIRE(n.state->phase() == Phase::settled);
+  CHECK(n.state->value() == xs);
+}
+
+TEST_CASE("what is attached to a cancelled call's reply is dropped", "[inbox]") {
+  Numbers n;
+  n.state->store_cancelled();
+  n.state->set_phase(Phase::early);
+  const std::vector<int> xs{1, 2, 3};
+  const channel::MessageSize whole{9 + 12, 9};
+  n.send(head_of(3), whole);
+  n.send(std::span(xs), whole);
+  CHECK(n.ends.inbox.take().any);
+  CHECK(n.state->phase() == Phase::settled);
+  CHECK_THROWS_AS(n.state->value(), apalis::Cancelled);
+}
+
+TEST_CASE("an attachment that is not what its head announces fails the call", "[inbox]") {
+  Numbers n;
+  const std::vector<int> xs{1, 2, 3};
+  const auto count = GENERATE(std::uint64_t{2}, std::uint64_t{4}, ~std::uint64_t{0});
+  const channel::MessageSize whole{9 + 12, 9};
+  n.send(head_of(count), whole);
+  n.send(std::span(xs), whole);
+  CHECK(n.ends.inbox.take().any);
+  REQUIRE(n.state->phase() == Phase::settled);
+  CHECK_THROWS_AS(n.state->value(), apalis::Error);
+}
+
+TEST_CASE("attachments that no worker sends are a violation", "[inbox]") {
+  Numbers n;
+  const std::vector<int> xs{1, 2, 3};
+  SECTION("a torn element") {
+    n.send(head_of(3), {9 + 11, 9});
+    n.send(std::vector<std::byte>(11), {9 + 11, 9});
+  }
+  SECTION("more than announced") {
+    n.send(head_of(2), {9 + 8, 9});
+    n.send(std::span(xs), {9 + 8, 9});
+  }
+  SECTION("a head that runs into them") {
+    n.send(std::vector<std::byte>(12), {9 + 8, 9});
+  }
+  SECTION("sizes that change on the way") {
+    n.send(head_of(3), {9 + 12, 9});
+    n.send(std::span(xs), {9 + 12, 8});
+  }
+  SECTION("an exception's") {
+    const auto head = head_of(3);
+    REQUIRE(n.ends.sender.try_send_piece(static_cast<std::uint8_t>(Answer::exception), head.data(),
+                                         head.size(), {9 + 12, 9}));
+  }
+  CHECK_THROWS_AS(n.ends.inbox.take(), channel::ProtocolViolation);
+  CHECK(n.state->phase() == Phase::pending);
+}
+
+TEST_CASE("a result that is no block has no attachments", "[inbox]") {
+  Ends ends;
+  auto state = std::make_unique<ReplyState<int>>();
+  ends.await(*state);
+  const auto head = head_of(3);
+  REQUIRE(ends.sender.try_send_piece(of_value, head.data(), head.size(), {9 + 12, 9}));
+  REQUIRE(ends.sender.try_send_piece(of_value, head.data(), 9, {9 + 12, 9}));
+  CHECK_THROWS_AS(ends.inbox.take(), channel::ProtocolViolation);
+}
+
+TEST_CASE("half a result is forgotten with the worker that sent it", "[inbox]") {
+  Numbers n;
+  const std::vector<int> xs{1, 2, 3};
+  const channel::MessageSize whole{9 + 12, 9};
+  n.send(head_of(3), whole);
+  n.send(std::span(xs).first(2), whole);
+  CHECK(n.ends.inbox.take().any);
+  n.ends.sender.restart();
+  n.ends.inbox.restart();
+  n.send(head_of(3), whole);
+  n.send(std::span(xs), whole);
+  CHECK(n.ends.inbox.take().any);
+  REQUIRE(n.state->phase() == Phase::settled);
+  CHECK(n.state->value() == xs);
 }

@@ -17,12 +17,12 @@ namespace apalis::detail::actor {
 /// A result that is one vector or string, built as its bytes come.
 ///
 /// **Peer:** no more memory is taken than a fixed amount and what the bytes that came need.
-template <class Container>
-class AttachedValue final : public State::Attached {
-  static constexpr std::size_t stride = sizeof(typename Container::value_type);
+template <class Block>
+class AttachedBlock final : public State::Attached {
+  static constexpr std::size_t stride = sizeof(typename Block::value_type);
 
  public:
-  explicit AttachedValue(std::uint64_t size) {
+  explicit AttachedBlock(std::uint64_t size) {
     constexpr std::uint64_t most_believed = std::uint64_t{1} << 28;
     value_.reserve(static_cast<std::size_t>(std::min(size, most_believed)) / stride);
   }
@@ -31,13 +31,13 @@ class AttachedValue final : public State::Attached {
     wire::append_chunk(value_, chunk);
   }
   /// Throws Malformed unless `head` announces just this.
-  [[nodiscard]] Container take(std::span<const std::byte> head) {
+  [[nodiscard]] Block take(std::span<const std::byte> head) {
     if (wire::Reader{head}.read_attached_count() != value_.size()) wire::throw_torn_element();
     return std::move(value_);
   }
 
  private:
-  Container value_;
+  Block value_;
 };
 
 }  // namespace apalis::detail::actor

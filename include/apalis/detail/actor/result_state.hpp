@@ -67,23 +67,24 @@ class ResultState : public State {
 /// That of a call: its result comes as one reply.
 template <class R>
 class ReplyState final : public ResultState<R> {
-  static constexpr bool is_one_block = wire::is_byte_string<R> || wire::is_block_vector<R>;
+  using Block = wire::block_of_t<R>;
 
   stored_t<R> decode(std::span<const std::byte> bytes) override {
     if constexpr (std::is_void_v<R>) {
       return {};
     } else {
-      if constexpr (is_one_block) {
+      if constexpr (!std::is_void_v<Block>) {
         if (this->attached_ != nullptr) [[unlikely]]
-          return static_cast<AttachedValue<R>&>(*this->attached_).take(bytes);
+          return wire::from_block<R>(
+              static_cast<AttachedBlock<Block>&>(*this->attached_).take(bytes));
       }
       wire::Reader reader{bytes};
       return wire::decode<R>(reader);
     }
   }
   std::unique_ptr<State::Attached> make_attached([[maybe_unused]] std::uint64_t size) override {
-    if constexpr (is_one_block) {
-      return std::make_unique<AttachedValue<R>>(size);
+    if constexpr (!std::is_void_v<Block>) {
+      return std::make_unique<AttachedBlock<Block>>(size);
     } else {
       return nullptr;
     }

@@ -15,6 +15,7 @@ enum class Point {
   child_considered, // said so, not yet looked for a cancellation
   child_begun,      // said so, not yet run
   child_ran,        // the result is known here only
+  child_attachment, // between two pieces of a large argument, which is half read
   child_piece,      // between two pieces of a large reply
   child_replied,    // the reply lies in the ring, no bell was rung
   child_released,   // the request's room was given back

@@ -25,6 +25,7 @@
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/detail/wire/sendable.hpp>
+#include <apalis/view.hpp>
 
 namespace apalis::detail::wire {
 
@@ -69,12 +70,34 @@ inline constexpr bool is_block_vector<std::vector<T, A>> =
     bytes_copyable<T> && std::copy_constructible<T> && !std::is_same_v<T, bool> &&
     alignof(T) <= Buffer::alignment;
 
+/// What a value that is one block is put together as where it arrives; void for other types.
+template <class T>
+struct BlockOf {
+  using type = std::conditional_t<is_byte_string<T> || is_block_vector<T>, T, void>;
+};
+template <class T>
+struct BlockOf<View<T>> {
+  using type = std::vector<T>;
+};
+template <class T>
+using block_of_t = typename BlockOf<T>::type;
+
+/// The value again.
+template <class T>
+T from_block(block_of_t<T>&& block) {
+  if constexpr (is_result_view<T>) {
+    return T::owning(std::move(block));
+  } else {
+    return std::move(block);
+  }
+}
+
 /// The alignment, relative to the start of the message, that T's encoding relies on.
 template <class T>
 consteval std::size_t encoded_alignment() {
   if constexpr (borrowed<T>) {
     return alignof(typename Borrowed<T>::Element);
-  } else if constexpr (is_block_vector<T>) {
+  } else if constexpr (is_block_vector<T> || is_result_view<T>) {
     return alignof(typename T::value_type);
   } else {
     return 1;
@@ -186,7 +209,7 @@ template <class T>
 void encode(Buffer& buffer, const T& value) {
   if constexpr (by_name<T>) {
     ByName<T>::encode(buffer, value);
-  } else if constexpr (borrowed<T>) {
+  } else if constexpr (borrowed<T> || is_result_view<T>) {
     encode_block(buffer, value.data(), value.size());
   } else if constexpr (bytes_copyable<T>) {
     std::memcpy(buffer.grow(sizeof(T)), std::addressof(value), sizeof(T));
@@ -249,6 +272,8 @@ T decode([[maybe_unused]] Reader& reader) {
     return T(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   } else if constexpr (is_block_vector<T>) {
     return decode_vector<T>(reader);
+  } else if constexpr (is_result_view<T>) {
+    return from_block<T>(decode_vector<block_of_t<T>>(reader));
   } else {
     return decode_archived<T>(reader);
   }

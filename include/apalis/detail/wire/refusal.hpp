@@ -170,7 +170,8 @@ template <class T>
 struct ViewResult {
   static_assert(never<T>,
                 "apalis: a result can't be a view, because what it looks at stays in the worker's "
-                "process: return std::string or std::vector");
+                "process: return std::string or std::vector, or apalis::View, which sends the "
+                "elements");
 };
 
 // Callables.

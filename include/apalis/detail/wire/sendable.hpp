@@ -15,7 +15,17 @@
 #include <apalis/detail/wire/bytes_copyable.hpp>
 #include <apalis/detail/wire/std_types.hpp>
 
+namespace apalis {
+template <class T>
+class View;
+}  // namespace apalis
+
 namespace apalis::detail::wire {
+
+template <class T>
+inline constexpr bool is_result_view = false;
+template <class T>
+inline constexpr bool is_result_view<View<T>> = true;
 
 /// How cereal loads an element: where it stays, elsewhere first, or into memory of its own.
 enum class Loaded { in_place, moved, by_pointer };
@@ -123,6 +133,8 @@ consteval bool is_sendable() {
     return true;
   } else if constexpr (std::is_scalar_v<T> || std::is_array_v<T> || std::is_abstract_v<T>) {
     return false;
+  } else if constexpr (is_result_view<T>) {
+    return true;
   } else if constexpr (Elements<T>::known) {
     return are_sendable_elements<Elements<T>::loaded, typename Elements<T>::type>;
   } else {
