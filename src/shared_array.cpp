@@ -27,18 +27,15 @@ std::size_t count_elements(std::span<const std::size_t> extents, std::size_t ele
       text, element_bytes));
 }
 
-void measure_array(const channel::BlockName& name, std::size_t element_bytes,
-                   std::size_t element_alignment, std::span<std::size_t> extents) {
-  const auto refuse = [] {
-    throw wire::Malformed("malformed message: it names a SharedArray of no known shape");
-  };
-  if (name.bytes % element_bytes != 0 || name.address % element_alignment != 0 ||
-      (name.stamp == 0) != (name.address == 0) || (name.stamp == 0 && name.bytes != 0))
-    refuse();
-  auto left = name.bytes / element_bytes;
+void throw_no_array() {
+  throw wire::Malformed("malformed message: it names a SharedArray of no known shape");
+}
+
+void divide_elements(std::size_t count, std::span<std::size_t> extents) {
+  auto left = count;
   for (const std::size_t extent : extents.subspan(1)) {
     if (left == 0) break;
-    if (extent == 0 || left % extent != 0) refuse();
+    if (extent == 0 || left % extent != 0) throw_no_array();
     left /= extent;
   }
   extents[0] = left;

@@ -33,10 +33,9 @@ namespace detail {
 /// The product. Throws Error where that many elements of `element_bytes` have no addresses.
 [[nodiscard]] std::size_t count_elements(std::span<const std::size_t> extents,
                                          std::size_t element_bytes);
-/// The part of a block that a name is for, in elements. Throws Malformed where it is none of
-/// `extents`, whose first is found out.
-void measure_array(const channel::BlockName& name, std::size_t element_bytes,
-                   std::size_t element_alignment, std::span<std::size_t> extents);
+/// Finds the first of the extents of an array of `count` elements. Throws Malformed where it has none.
+void divide_elements(std::size_t count, std::span<std::size_t> extents);
+[[noreturn]] void throw_no_array();
 [[noreturn]] void throw_outside(std::size_t index, std::size_t size);
 [[noreturn]] void throw_other_size(std::size_t size, std::size_t wanted);
 
@@ -216,11 +215,17 @@ class SharedArray {
   explicit SharedArray(detail::wire::Reader& reader) {
     detail::channel::BlockName name;
     reader.read(&name, sizeof name);
-    if constexpr (rank > 1) reader.read(&extents_[1], (rank - 1) * sizeof extents_[1]);
-    detail::measure_array(name, sizeof(T), alignof(T), extents_);
+    if (name.bytes % sizeof(T) != 0 || name.address() % alignof(T) != 0 ||
+        (name.table == 0 && (name.place | name.bytes) != 0)) [[unlikely]]
+      detail::throw_no_array();
+    extents_[0] = static_cast<std::size_t>(name.bytes) / sizeof(T);
+    if constexpr (rank > 1) {
+      reader.read(&extents_[1], (rank - 1) * sizeof extents_[1]);
+      detail::divide_elements(extents_[0], extents_);
+    }
     block_ = detail::channel::find_block(name);
     // NOLINTNEXTLINE(performance-no-int-to-ptr): find_block() has checked it
-    data_ = reinterpret_cast<T*>(static_cast<std::uintptr_t>(name.address));
+    data_ = reinterpret_cast<T*>(static_cast<std::uintptr_t>(name.address()));
   }
   void write_name(detail::wire::Buffer& buffer) const {
     const auto name = detail::channel::name_block(block_, std::as_bytes(span()), buffer);

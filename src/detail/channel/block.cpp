@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
+#if __has_include(<sys/single_threaded.h>)
+#  include <sys/single_threaded.h>  // glibc 2.32
+#endif
+
 #include <apalis/detail/channel/block.hpp>
 #include <apalis/detail/channel/block_table.hpp>
+#include <apalis/detail/channel/layout.hpp>
 #include <apalis/detail/wire/reader.hpp>
 
 namespace apalis::detail::channel {
@@ -9,6 +14,20 @@ namespace {
 constinit std::atomic<int> carried_ends{0};
 constinit thread_local const void* ending_maker = nullptr;
 
+/// Returns what it was. A process of one thread needs no locked instruction, which each call would
+/// meet twice.
+std::uint32_t add(std::atomic<std::uint32_t>& count, std::uint32_t by,
+                  [[maybe_unused]] bool fenced) noexcept {
+#if __has_include(<sys/single_threaded.h>)
+  if (__libc_single_threaded != 0 && !fenced) {
+    const auto before = count.load(std::memory_order_relaxed);
+    count.store(before + by, std::memory_order_release);
+    return before;
+  }
+#endif
+  return count.fetch_add(by);
+}
+
 }  // namespace
 
 constinit std::atomic<std::uint32_t> waiting_blocks{0};
@@ -16,17 +35,22 @@ constinit std::atomic<std::uint32_t> waiting_blocks{0};
 // --- Block ---------------------------------------------------------------------------------------
 
 void Block::retain() noexcept {
-  if (is_here()) count_->fetch_add(1, std::memory_order_relaxed);
+  if (is_here()) add(*count_, 1, false);
 }
 
 void Block::release() noexcept {
   if (!is_here()) return;
   if (carried_ends.load(std::memory_order_relaxed) != 0) [[unlikely]]
     if (ending_maker != nullptr) BlockTable::here().note_carried(*this, ending_maker);
-  // Partners: BlockTable::add_export() and the parent's asking to be told, which write first and
-  // then look at the count.
-  if (count_->fetch_sub(1) == last_.load()) [[unlikely]]
-    BlockTable::here().let_go(*this);
+  // Partners: BlockTable::add_export() in another thread and the parent's asking to be told, which
+  // write first and then look at the count.
+  if (add(*count_, ~std::uint32_t{0}, fenced_) == last_.load()) {
+    auto* const control = control_;
+    if (control == nullptr || last_.load() != 1) [[unlikely]]
+      BlockTable::here().let_go(*this);
+    else if (control->orders.tell_let_go.load() != 0) [[unlikely]]
+      control->calls.let_go.fetch_add(1);
+  }
 }
 
 // --- BlockPointer --------------------------------------------------------------------------------
@@ -59,7 +83,7 @@ BlockName name_block(const BlockPointer& block, std::span<const std::byte> part,
 }
 
 BlockPointer find_block(const BlockName& name) {
-  if (name.stamp == 0) return {};
+  if (name.table == 0) return {};
   return BlockPointer{BlockTable::here().find(name)};
 }
 

@@ -3,6 +3,7 @@
 #include <apalis/detail/channel/block_ledger.hpp>
 #include <apalis/detail/channel/block_table.hpp>
 #include <apalis/detail/channel/lane.hpp>
+#include <apalis/detail/sys/futex.hpp>
 #include <cstring>
 
 namespace apalis::detail::channel {
@@ -155,7 +156,8 @@ bool BlockLedger::may_have(const Block& block) noexcept {
     if (waited_for_.load(std::memory_order_relaxed) != WaitedFor::progress)
       waited_for_.store(WaitedFor::release, std::memory_order_relaxed);
     let_go_seen_ = control_.calls.let_go.load(std::memory_order_relaxed);
-    control_.orders.tell_let_go.store(1);
+    if (control_.orders.tell_let_go.exchange(1) == 0 && region_.heavy_barriers())
+      sys::heavy_barrier();
     // It may have let go just before it could see that. Partner: BlockTable::tell_let_go().
     if (held.count.load() != 0) return true;
   }

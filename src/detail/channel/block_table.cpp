@@ -116,12 +116,13 @@ void BlockTable::back_generations(std::uint32_t block) {
 }
 
 Block& BlockTable::find(const BlockName& name) {
-  if (name.index >= most_blocks) throw_unknown();
-  Lock lock{mutex_};
-  if (name.stamp == sys::process_stamp()) {
-    if (name.index >= entries_.size()) throw_unknown();
-    Block& block = entries_[name.index];
-    const auto offset = name.address - reinterpret_cast<std::uintptr_t>(block.data_);
+  const auto index = name.index();
+  if (index >= most_blocks) throw_unknown();
+  const Lock lock{mutex_};
+  if (name.table == table_mark(sys::process_stamp())) {
+    if (index >= entries_.size()) throw_unknown();
+    Block& block = entries_[index];
+    const auto offset = name.address() - reinterpret_cast<std::uintptr_t>(block.data_);
     if (block.kind_ == Block::Kind::none || block.generation_ != name.generation ||
         !is_referred_to(*block.count_, block.last_) || offset > block.size_ ||
         name.bytes > block.size_ - offset)
@@ -130,17 +131,28 @@ Block& BlockTable::find(const BlockName& name) {
     return block;
   }
   const Birth* const birth = own_birth();
-  if (birth == nullptr || name.stamp != birth->region->stamp()) throw_unknown();
-  Block& block = receive(*birth, name.index, name.generation);
-  auto* const from = pointer<std::byte>(name.address);
+  if (birth == nullptr || name.table != table_mark(birth->region->stamp()))
+    throw_unknown();
+  Block& block = receive(*birth, index, name.generation);
+  auto* const from = pointer<std::byte>(name.address());
   show(*birth, block, from, from + name.bytes);
-  block.count_->fetch_add(1);
+  block.retain();
   return block;
 }
 
+namespace {
+
+BlockName make_name(std::uint64_t stamp, std::uint32_t index, std::uint32_t generation,
+                    std::span<const std::byte> part) noexcept {
+  const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(part.data()));
+  return {table_mark(stamp), generation,
+          address | static_cast<std::uint64_t>(index) << BlockName::address_bits, part.size()};
+}
+
+}  // namespace
+
 BlockName BlockTable::name(const Block& block, std::span<const std::byte> part) noexcept {
-  return {block.stamp_, block.index_, block.generation_,
-          reinterpret_cast<std::uintptr_t>(part.data()), part.size()};
+  return make_name(block.stamp_, block.index_, block.generation_, part);
 }
 
 BlockName BlockTable::name_for_parent(const Block& block, std::span<const std::byte> part) {
@@ -149,8 +161,7 @@ BlockName BlockTable::name_for_parent(const Block& block, std::span<const std::b
     throw Error(
         "apalis: a SharedArray that was made in a worker can't be sent up to its parent: make it "
         "there and pass it to the worker, which writes into it");
-  return {block.origin_stamp_, block.origin_index_, block.origin_generation_,
-          reinterpret_cast<std::uintptr_t>(part.data()), part.size()};
+  return make_name(block.origin_stamp_, block.origin_index_, block.origin_generation_, part);
 }
 
 // --- What comes from the parent ------------------------------------------------------------------
@@ -165,6 +176,8 @@ Block& BlockTable::receive(const Birth& birth, std::uint32_t index, std::uint32_
     block->origin_index_ = index;
     block->count_ = &birth.region->held(birth.slice, index).count;
     block->kind_ = Block::Kind::received;
+    block->control_ = SliceView::at(birth.region->base(birth.slice)).control;
+    block->fenced_ = !birth.region->heavy_barriers();
   } else if (block->origin_generation_ != generation) {
     if (is_referred_to(*block->count_, block->last_)) throw_unknown();
     hide(birth, *block);
@@ -290,11 +303,8 @@ void BlockTable::let_go(Block& block) noexcept {
 
 /// To the parent, if it waits for that.
 void BlockTable::tell_let_go(const Block& block) noexcept {
-  if (block.kind_ != Block::Kind::received) return;
-  const Birth* const birth = own_birth();
-  if (birth == nullptr) return;
-  auto& control = *SliceView::at(birth->region->base(birth->slice)).control;
-  if (control.orders.tell_let_go.load() != 0) control.calls.let_go.fetch_add(1);
+  if (block.control_ != nullptr && block.control_->orders.tell_let_go.load() != 0)
+    block.control_->calls.let_go.fetch_add(1);
 }
 
 BlockTable::Settled BlockTable::settle(Block& block) noexcept {

@@ -22,15 +22,32 @@ namespace apalis::detail::channel {
 
 class BlockLedger;
 class BlockTable;
+struct ControlPage;
 
-/// What crosses. The parts of a block are named like the whole.
+/// What crosses. The parts of a block are named like the whole. Small, so that a call with one and
+/// a number or two fits a pair of units.
 struct BlockName {
-  std::uint64_t stamp = 0;  // of the process whose table has it under `index`; 0: no block
-  std::uint32_t index = 0;
+  std::uint32_t table = 0;  // table_mark() of the process that has it under `index`; 0: no block
   std::uint32_t generation = 0;
-  std::uint64_t address = 0;  // the same in all descendants of the process that made it
+  std::uint64_t place = 0;  // bits 0-47 address, the same in all descendants of who made it | 48-63
+                            // index
   std::uint64_t bytes = 0;
+
+  static constexpr int address_bits = 48;  // of user space, unless asked for more
+  [[nodiscard]] constexpr std::uint64_t address() const noexcept {
+    return place & ((std::uint64_t{1} << address_bits) - 1);
+  }
+  [[nodiscard]] constexpr std::uint32_t index() const noexcept {
+    return static_cast<std::uint32_t>(place >> address_bits);
+  }
 };
+static_assert(sizeof(BlockName) == 24);
+
+/// Tells a process from its parent, as their process ids do; never 0.
+constexpr std::uint32_t table_mark(std::uint64_t stamp) noexcept {
+  const auto mark = static_cast<std::uint32_t>(stamp ^ stamp >> 32 << 22);
+  return mark != 0 ? mark : 1;
+}
 
 /// One entry of a process's table. Entries are never freed, only used again for others.
 ///
@@ -82,6 +99,8 @@ class Block final : public wire::Hold {
   std::atomic<std::uint32_t>* count_ = &own_count_;  // of a parent's: in the slice, for it to see
   // The count before a release() that somebody has to look at.
   std::atomic<std::uint32_t> last_{1};
+  ControlPage* control_ = nullptr;  // of the worker that received it
+  bool fenced_ = false;  // its parent can't make up for fences that are left out here
   std::atomic<Kind> kind_{Kind::none};
   bool waits_ = false;        // nobody here refers to it, but workers do
   std::uint64_t serial_ = 0;  // in the order of their making
