@@ -176,7 +176,7 @@ class Ref {
   explicit Ref(detail::wire::Reader& reader) {
     detail::channel::BlockName name;
     reader.read(&name, sizeof name);
-    if (name.stamp == 0) return;
+    if (name.table == 0) return;
     const bool in_file = detail::actor::unmark_file(name);
     block_ = detail::channel::find_block(name);
     if (in_file) {

@@ -14,7 +14,7 @@ namespace {
 
 constinit sys::PerProcess<RefCache> caches;
 
-constexpr std::uint32_t file_bit = std::uint32_t{1} << 31;  // in BlockName::index
+constexpr std::uint64_t file_bit = std::uint64_t{1} << 63;  // in BlockName::bytes
 constexpr std::size_t most_files = 4;                       // kept mapped between calls
 
 }  // namespace
@@ -144,11 +144,11 @@ FileBlock make_file_block(const std::string& directory, std::span<const std::byt
   return {std::move(block), std::move(file)};
 }
 
-void mark_as_file(channel::BlockName& name) noexcept { name.index |= file_bit; }
+void mark_as_file(channel::BlockName& name) noexcept { name.bytes |= file_bit; }
 
 bool unmark_file(channel::BlockName& name) noexcept {
-  const bool marked = (name.index & file_bit) != 0;
-  name.index &= ~file_bit;
+  const bool marked = (name.bytes & file_bit) != 0;
+  name.bytes &= ~file_bit;
   return marked;
 }
 
@@ -161,7 +161,7 @@ std::span<const std::byte> fill_block(const channel::BlockPointer& block,
 
 std::span<const std::byte> part_of_block(const channel::BlockName& name) noexcept {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): find_block() has checked it
-  return {reinterpret_cast<const std::byte*>(static_cast<std::uintptr_t>(name.address)),
+  return {reinterpret_cast<const std::byte*>(static_cast<std::uintptr_t>(name.address())),
           static_cast<std::size_t>(name.bytes)};
 }
 
