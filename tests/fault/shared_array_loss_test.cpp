@@ -91,7 +91,9 @@ struct Keeper {
   }
 };
 
-Options restarting() { return {.restart = {.max = 5, .backoff = 1ms}}; }
+Options restarting() {
+  return {.restart = {.max = 5, .backoff = 1ms}};
+}
 
 template <class R>
 void check_died(apalis::Token<R> token) {
@@ -99,9 +101,13 @@ void check_died(apalis::Token<R> token) {
   CHECK_THROWS_AS(token.get(), WorkerDied);
 }
 
-void check_returned(std::size_t before) { CHECK(shared_bytes() < before + megabyte); }
+void check_returned(std::size_t before) {
+  CHECK(shared_bytes() < before + megabyte);
+}
 
-void settle(Handler<Keeper>& h) { h.call(&Keeper::pid).get(); }
+void settle(Handler<Keeper>& h) {
+  h.call(&Keeper::pid).get();
+}
 
 }  // namespace
 
@@ -116,7 +122,9 @@ TEST_CASE("the memory of an array comes back when the worker that holds it is ki
     ::kill(worker, SIGKILL);
     CHECK_THROWS_AS(h.call(&Keeper::pid).get(), WorkerDied);
   }
-  SECTION("by its handler") { h.kill(); }
+  SECTION("by its handler") {
+    h.kill();
+  }
   SECTION("in a call with another one") {
     check_died(h.call(&Keeper::die_with, SharedArray<char>(big, 2)));
   }
@@ -143,7 +151,9 @@ TEST_CASE("the memory of an array comes back when its calls were never run", "[s
       settle(h);
       settle(h);
     }
-    SECTION("as they were never sent") { (void)h.prepare(&Keeper::sum, SharedArray<char>(big, 1)); }
+    SECTION("as they were never sent") {
+      (void)h.prepare(&Keeper::sum, SharedArray<char>(big, 1));
+    }
     check_returned(before);
   }
 }
@@ -157,7 +167,8 @@ TEST_CASE("arrays of calls that are tried again are there", "[shared_array]") {
     auto again = h.call({.retries = 1}, &Keeper::die_in_first, a);
     std::vector<apalis::Token<int>> tokens;
     for (int i = 0; i < 20; ++i)
-      tokens.push_back(h.call(&Keeper::first_of, SharedArray<char>(megabyte, static_cast<char>(i))));
+      tokens.push_back(
+          h.call(&Keeper::first_of, SharedArray<char>(megabyte, static_cast<char>(i))));
     again.get();
     CHECK(a[0] == 'x');
     for (int i = 0; i < 20; ++i) CHECK(tokens[static_cast<std::size_t>(i)].get() == i);
