@@ -21,6 +21,7 @@
 #include <apalis/outcome.hpp>
 #include <apalis/ref.hpp>
 #include <apalis/register_exception.hpp>
+#include <apalis/shared_array.hpp>
 #include <apalis/this_worker.hpp>
 #include <apalis/token.hpp>
 #include <apalis/trivially_sendable.hpp>

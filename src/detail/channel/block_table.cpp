@@ -131,8 +131,7 @@ Block& BlockTable::find(const BlockName& name) {
     return block;
   }
   const Birth* const birth = own_birth();
-  if (birth == nullptr || name.table != table_mark(birth->region->stamp()))
-    throw_unknown();
+  if (birth == nullptr || name.table != table_mark(birth->region->stamp())) throw_unknown();
   Block& block = receive(*birth, index, name.generation);
   auto* const from = pointer<std::byte>(name.address());
   show(*birth, block, from, from + name.bytes);
