@@ -68,8 +68,8 @@ Block* BlockPointer::refer_if_there(Block& of_ancestor) noexcept {
   }
 }
 
-BlockPointer make_block(std::size_t bytes) {
-  return BlockPointer{BlockTable::here().make(bytes)};
+BlockPointer make_block(std::size_t bytes, Content content) {
+  return BlockPointer{BlockTable::here().make(bytes, content)};
 }
 
 BlockName name_block(const BlockPointer& block, std::span<const std::byte> part,

@@ -86,10 +86,10 @@ void BlockTable::begin_entry(Block& block) noexcept {
   block.shown_ = block.shown_end_ = nullptr;
 }
 
-Block& BlockTable::make(std::size_t bytes) {
+Block& BlockTable::make(std::size_t bytes, Content content) {
   if (waiting_blocks.load(std::memory_order_relaxed) != 0) sweep();
   Region& region = Region::of_this_process(sys::lock_forks());
-  const auto memory = region.acquire_block(bytes);
+  const auto memory = region.acquire_block(bytes, content);
   try {
     const Lock lock{mutex_};
     region_ = &region;
@@ -99,6 +99,7 @@ Block& BlockTable::make(std::size_t bytes) {
     block.kind_ = Block::Kind::own;
     block.data_ = memory.data();
     block.size_ = memory.size();
+    block.content_ = content;
     block.count_ = &block.own_count_;
     block.own_count_ = 1;
     region.generation(block.index_) = block.generation_;
@@ -365,7 +366,7 @@ void BlockTable::give_back(Lock& lock, Block* doomed) noexcept {
     Block& block = *std::exchange(doomed, doomed->next_);
     lock.unlock();
     block.companion_.reset();
-    region_->release_block({block.data_, block.size_});
+    region_->release_block({block.data_, block.size_}, block.content_);
     lock.lock();
     block.next_ = std::exchange(free_, &block);
     --alive_;

@@ -8,6 +8,7 @@
 //   const BlockName name = name_block(*mine, mine->bytes(), message);   // keeps it meanwhile
 //   const BlockPointer theirs = find_block(name);                    // in the worker
 
+#include <apalis/detail/channel/block_space.hpp>
 #include <apalis/detail/sys/process_stamp.hpp>
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/hold.hpp>
@@ -105,6 +106,7 @@ class Block final : public wire::Hold {
   bool waits_ = false;        // nobody here refers to it, but workers do
   std::uint64_t serial_ = 0;  // in the order of their making
   std::shared_ptr<const void> companion_;
+  Content content_ = Content::zero;  // that it began with
   // Of what is not own:
   std::uint64_t origin_stamp_ = 0;
   std::uint32_t origin_index_ = 0;
@@ -155,9 +157,9 @@ class BlockPointer {
   Block* block_ = nullptr;
 };
 
-/// Zeroed, backed, aligned to a page; `bytes` > 0. Throws SystemError, and Error where there are too
+/// Zeroed unless `any` content will do, backed, aligned to a page; `bytes` > 0. Throws SystemError, and Error where there are too
 /// many of them.
-[[nodiscard]] BlockPointer make_block(std::size_t bytes);
+[[nodiscard]] BlockPointer make_block(std::size_t bytes, Content content = Content::zero);
 
 /// The name of a part of a block in `message`, which holds the block from now on. Throws Error for
 /// one that whoever the message is for can't have.

@@ -32,7 +32,7 @@ class BlockTable {
   [[nodiscard]] static const Birth* own_birth();
 
   [[nodiscard]] bool has_blocks() noexcept;
-  [[nodiscard]] Block& make(std::size_t bytes);
+  [[nodiscard]] Block& make(std::size_t bytes, Content content);
   [[nodiscard]] Block& adopt(const Block& of_ancestor);
   void require(const Block& of_ancestor);
   [[nodiscard]] Block& find(const BlockName& name);
