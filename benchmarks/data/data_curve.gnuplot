@@ -24,6 +24,7 @@ set tics nomirror out scale 0.6 textcolor rgb "#222222"
 set grid xtics ytics lc rgb "#d8d8d8" lw 1 dt 1
 set logscale xy
 set xrange [70 : 1.5e8]
+set yrange [50 : *]
 set xtics ("100 B" 1e2, "1 kB" 1e3, "10 kB" 1e4, "100 kB" 1e5, "1 MB" 1e6, "10 MB" 1e7, \
            "100 MB" 1e8)
 set ytics ("10 ns" 1e1, "100 ns" 1e2, "1 µs" 1e3, "10 µs" 1e4, "100 µs" 1e5, "1 ms" 1e6, \
@@ -45,9 +46,9 @@ do for [format in "svg png"] {
     data using 1:2 with linespoints lc rgb "#D55E00" lw 1.8 pt 8 ps 0.8 \
       title "std::vector by value", \
     data using 1:3 with linespoints lc rgb "#0072B2" lw 1.8 pt 4 ps 0.8 \
-      title "std::span, copied from a vector", \
-    data using 1:4 with linespoints lc rgb "#009E73" lw 1.8 pt 6 ps 0.8 title "SharedArray", \
-    data using 1:5 with linespoints lc rgb "#CC79A7" lw 1.8 pt 10 ps 0.8 title "Ref", \
+      title "std::span parameter, given the vector", \
+    data using 1:4 with linespoints lc rgb "#009E73" lw 4 pt 6 ps 1.5 title "SharedArray", \
+    data using 1:5 with linespoints lc rgb "#CC79A7" lw 1.8 pt 10 ps 0.7 title "Ref", \
     data using 1:6 with lines lc rgb "#666666" lw 1.5 dt 2 \
       title "memcpy by the other core, without a call", \
     data using 1:7 with lines lc rgb "#666666" lw 1.5 dt 3 title "call without an array"
