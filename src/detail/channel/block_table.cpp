@@ -83,6 +83,7 @@ void BlockTable::begin_entry(Block& block) noexcept {
   if (++block.generation_ == 0) block.generation_ = 1;
   block.serial_ = serial_++;
   block.last_ = 1;
+  block.meets_ = false;
   block.shown_ = block.shown_end_ = nullptr;
 }
 

@@ -49,6 +49,13 @@ class Block final : public wire::Hold {
   [[nodiscard]] bool is_own() const noexcept { return kind_ == Kind::own; }
   /// Another one each time that this entry is used.
   [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
+  /// A Meeting is at its start: processes that have it and end are its affair.
+  void mark_meeting() noexcept { meets_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool is_meeting() const noexcept { return meets_.load(std::memory_order_relaxed); }
+  /// Whether nobody else in this process refers to it, which may change.
+  [[nodiscard]] bool is_last_reference() const noexcept {
+    return count_->load(std::memory_order_relaxed) == last_.load(std::memory_order_relaxed);
+  }
   /// All of it that this process was told of.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 
@@ -74,6 +81,7 @@ class Block final : public wire::Hold {
   // The count before a release() that somebody has to look at.
   std::atomic<std::uint32_t> last_{1};
   std::atomic<Kind> kind_{Kind::none};
+  std::atomic<bool> meets_{false};
   bool waits_ = false;        // nobody here refers to it, but workers do
   std::uint64_t serial_ = 0;  // in the order of their making
   // Of what is not own:
