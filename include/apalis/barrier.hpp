@@ -100,6 +100,9 @@ struct ByName<Barrier> {
   static constexpr bool value = true;
   static void encode(Buffer& buffer, const Barrier& barrier) { barrier.write_name(buffer); }
   static Barrier decode(Reader& reader) { return Barrier(reader); }
+  static const channel::BlockPointer& meeting(const Barrier& barrier) noexcept {
+    return barrier.block_;
+  }
 };
 
 template <>

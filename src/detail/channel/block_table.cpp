@@ -389,6 +389,12 @@ void BlockTable::end_carried(const void* maker) noexcept {
     if (ledger->inheritance_.maker == maker) ledger->inheritance_.maker = nullptr;
 }
 
+void BlockTable::note_meeting(const Block& block, const void* maker) noexcept {
+  const Lock lock{mutex_};
+  for (BlockLedger* ledger : ledgers_)
+    if (ledger->inheritance_.maker == maker) ledger->invite(block);
+}
+
 bool BlockTable::has_blocks() noexcept {
   const Lock lock{mutex_};
   return alive_ > 0;
