@@ -4,6 +4,7 @@
 // All of apalis. Each header here also stands alone.
 
 #include <apalis/as_completed.hpp>
+#include <apalis/barrier.hpp>
 #include <apalis/by_value.hpp>
 #include <apalis/call.hpp>
 #include <apalis/carry.hpp>

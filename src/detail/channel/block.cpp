@@ -92,6 +92,10 @@ void require_block(const BlockPointer& block) {
     BlockTable::here().require(*block);
 }
 
+void note_meeting(const BlockPointer& block, const void* maker) noexcept {
+  if (block.get() != nullptr && block->is_here()) BlockTable::here().note_meeting(*block, maker);
+}
+
 // --- CarriedEnd ----------------------------------------------------------------------------------
 
 CarriedEnd::CarriedEnd(const void* maker) noexcept : watched_(BlockTable::here().has_blocks()) {

@@ -83,6 +83,7 @@ void BlockTable::begin_entry(Block& block) noexcept {
   if (++block.generation_ == 0) block.generation_ = 1;
   block.serial_ = serial_++;
   block.last_ = 1;
+  block.meets_ = false;
   block.shown_ = block.shown_end_ = nullptr;
 }
 
@@ -397,6 +398,12 @@ void BlockTable::end_carried(const void* maker) noexcept {
   const Lock lock{mutex_};
   for (BlockLedger* ledger : ledgers_)
     if (ledger->inheritance_.maker == maker) ledger->inheritance_.maker = nullptr;
+}
+
+void BlockTable::note_meeting(const Block& block, const void* maker) noexcept {
+  const Lock lock{mutex_};
+  for (BlockLedger* ledger : ledgers_)
+    if (ledger->inheritance_.maker == maker) ledger->invite(block);
 }
 
 bool BlockTable::has_blocks() noexcept {

@@ -76,6 +76,13 @@ class Block final : public wire::Hold {
   [[nodiscard]] const std::shared_ptr<const void>& companion() const noexcept {
     return companion_;
   }
+  /// A Meeting is at its start: processes that have it and end are its affair.
+  void mark_meeting() noexcept { meets_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool is_meeting() const noexcept { return meets_.load(std::memory_order_relaxed); }
+  /// Whether nobody else in this process refers to it, which may change.
+  [[nodiscard]] bool is_last_reference() const noexcept {
+    return count_->load(std::memory_order_relaxed) == last_.load(std::memory_order_relaxed);
+  }
   /// All of it that this process was told of.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 
@@ -103,6 +110,7 @@ class Block final : public wire::Hold {
   ControlPage* control_ = nullptr;  // of the worker that received it
   bool fenced_ = false;  // its parent can't make up for fences that are left out here
   std::atomic<Kind> kind_{Kind::none};
+  std::atomic<bool> meets_{false};
   bool waits_ = false;        // nobody here refers to it, but workers do
   std::uint64_t serial_ = 0;  // in the order of their making
   std::shared_ptr<const void> companion_;
@@ -173,6 +181,10 @@ class BlockPointer {
 
 /// Throws Error if a block that a fork left to this process is gone.
 void require_block(const BlockPointer& block);
+
+/// A Meeting was among what the workers of `maker` are made from: each that dies before it can say so
+/// itself is that Meeting's affair.
+void note_meeting(const BlockPointer& block, const void* maker) noexcept;
 
 /// How many blocks wait for workers to let go of them.
 extern std::atomic<std::uint32_t> waiting_blocks;

@@ -47,6 +47,7 @@ class BlockTable {
   /// A reference goes in the CarriedEnd of `maker`.
   void note_carried(const Block& block, const void* maker) noexcept;
   void end_carried(const void* maker) noexcept;
+  void note_meeting(const Block& block, const void* maker) noexcept;
 
  private:
   friend class BlockLedger;
