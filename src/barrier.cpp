@@ -102,11 +102,11 @@ bool Barrier::broken() const { return meeting().is_broken(); }
 Barrier::Barrier(detail::wire::Reader& reader) {
   detail::channel::BlockName name;
   reader.read(&name, sizeof name);
-  if (name.stamp == 0) return;
+  if (name.table == 0) return;
   block_ = detail::channel::find_block(name);
   // A worker's reply may name anything that its parent has.
   const auto memory = block_->bytes();
-  if (reinterpret_cast<std::uintptr_t>(memory.data()) != name.address ||
+  if (reinterpret_cast<std::uintptr_t>(memory.data()) != name.address() ||
       memory.size() != name.bytes || name.bytes < Meeting::bytes_for(1) ||
       (block_->is_own() && !block_->is_meeting()))
     throw detail::wire::Malformed("malformed message: it names a Barrier that is none");
