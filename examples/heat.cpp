@@ -35,12 +35,12 @@ using Plate = apalis::SharedArray<double, 2>;  // degrees, row by row
 /// Hot discs in the pattern of a sunflower; the rim stays cold.
 Plate make_plate(std::size_t width, std::size_t height) {
   const Plate plate(height, width);
-  const auto side = static_cast<double>(std::min(width, height));
-  for (int disc = 1; disc < 90; ++disc) {
-    const double angle = disc * 2.399963, far = 0.049 * side * std::sqrt(disc);
-    const double x = static_cast<double>(width) / 2 + far * std::cos(angle);
-    const double y = static_cast<double>(height) / 2 + far * std::sin(angle);
-    const double radius = side * (0.008 + 0.00012 * disc);
+  const auto w = static_cast<double>(width), h = static_cast<double>(height);
+  for (int disc = 1; disc < 55; ++disc) {
+    const double angle = disc * 2.399963, far = 0.062 * std::sqrt(disc);
+    const double x = w * (0.5 + far * std::cos(angle));
+    const double y = h * (0.5 + far * std::sin(angle));
+    const double radius = std::min(w, h) * (0.016 + 0.0004 * disc);
     for (std::size_t i = 1; i + 1 < height; ++i)
       for (std::size_t j = 1; j + 1 < width; ++j)
         if (std::hypot(static_cast<double>(j) - x, static_cast<double>(i) - y) < radius)
@@ -97,7 +97,7 @@ apalis::GroupHandler<Strip> make_strips(std::size_t rows, std::size_t workers) {
 std::vector<std::uint8_t> colours(const Plate& plate) {
   std::vector<std::uint8_t> rgb;
   for (const double degrees : plate) {
-    const double heat = 3 * std::sqrt(std::clamp(degrees / 60, 0.0, 1.0));
+    const double heat = 3 * std::sqrt(std::clamp(degrees / 80, 0.0, 1.0));
     for (int channel = 0; channel < 3; ++channel)
       rgb.push_back(static_cast<std::uint8_t>(255 * std::clamp(heat - channel, 0.0, 1.0)));
   }

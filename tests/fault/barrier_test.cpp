@@ -3,7 +3,6 @@
 #include <apalis/apalis.hpp>
 #include <apalis/barrier.hpp>
 #include <apalis/shared_array.hpp>
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -282,34 +281,4 @@ TEST_CASE("a grandchild that dies is reported", "[barrier]") {
   auto waits = outer.call(&Outer::run, barrier);
   check_broken([&] { barrier.arrive_and_wait(); }, dead);
   check_broken([&] { waits.get(); }, dead);
-}
-
-TEST_CASE("the bytes of a barrier can be anything", "[barrier]") {
-  using apalis::detail::channel::Meeting;
-  using apalis::detail::channel::MeetingPage;
-  alignas(128) static std::array<std::byte, 4096> memory;
-  std::uint64_t seed = 12345;
-  const auto next = [&] {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-  };
-  for (int round = 0; round < 300; ++round) {
-    memory = {};
-    Meeting meeting{memory};
-    meeting.begin(2, 2);
-    auto* const words = reinterpret_cast<std::uint64_t*>(memory.data());
-    const auto limits = GENERATE_COPY(as<std::size_t>{}, 40, 512);
-    for (int i = 0; i < 20; ++i)
-      std::atomic_ref(words[next() % limits]).store(round % 2 == 0 ? next() : ~std::uint64_t{0});
-    const auto start = Clock::now();
-    (void)meeting.arrive({.limit = 1ms});
-    (void)meeting.arrive({.for_good = true});
-    (void)meeting.lost();
-    meeting.invite(next());
-    meeting.excuse(next());
-    meeting.part(static_cast<pid_t>(next()));
-    meeting.lose(static_cast<pid_t>(next()));
-    CHECK(Clock::now() - start < soon);
-  }
 }
