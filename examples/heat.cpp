@@ -68,7 +68,6 @@ class Strip {
  public:
   Strip(std::size_t first, std::size_t last) : first_(first), last_(last) {}
 
-  // [heat]
   void run(Plate now, Plate next, const apalis::Barrier& barrier,
            apalis::SharedArray<std::int64_t> steps_done, int steps) const {
     for (int step = 1; step <= steps; ++step) {
@@ -78,7 +77,6 @@ class Strip {
       if (first_ == 1) std::atomic_ref(steps_done[0]).store(step, std::memory_order_relaxed);
     }
   }
-  // [heat]
 
  private:
   std::size_t first_, last_;
