@@ -23,7 +23,7 @@
 #include <vector>
 
 #if __has_include(<png.h>)
-#include <png.h>
+#  include <png.h>
 #endif
 
 #include "progress.hpp"
@@ -50,8 +50,8 @@ Plate make_plate(std::size_t width, std::size_t height) {
 }
 
 /// One step of Jacobi's iteration for one row: what flows in from the four neighbours.
-void relax(std::span<const double> above, std::span<const double> row, std::span<const double> below,
-           std::span<double> next) {
+void relax(std::span<const double> above, std::span<const double> row,
+           std::span<const double> below, std::span<double> next) {
   for (std::size_t j = 1; j + 1 < row.size(); ++j)
     next[j] = row[j] + 0.2 * (above[j] + below[j] + row[j - 1] + row[j + 1] - 4 * row[j]);
 }
@@ -85,8 +85,9 @@ class Strip {
 /// The rows but for the rim, cut into one piece for each worker.
 apalis::GroupHandler<Strip> make_strips(std::size_t rows, std::size_t workers) {
   const auto cut = [=](std::size_t i) { return 1 + (rows - 2) * i / workers; };
-  return {{.workers = workers}, std::in_place, workers,
-          [&](std::size_t i) { return Strip(cut(i), cut(i + 1)); }};
+  return {{.workers = workers}, std::in_place, workers, [&](std::size_t i) {
+            return Strip(cut(i), cut(i + 1));
+          }};
 }
 
 // --- The picture ---------------------------------------------------------------------------------
@@ -181,8 +182,8 @@ int main(int argc, char** argv) try {
     std::swap(alone, alone_next);
   }
   const double serial = seconds_since(start);
-  std::printf("%.2f s by %zu workers, %.2f s by one: %.2f times as fast\n", together, workers, serial,
-              serial / together);
+  std::printf("%.2f s by %zu workers, %.2f s by one: %.2f times as fast\n", together, workers,
+              serial, serial / together);
 
   const bool same = std::memcmp(now.data(), alone.data(), now.size() * sizeof(double)) == 0;
   std::puts(same ? "the same temperatures, bit by bit" : "OTHER TEMPERATURES");

@@ -4,10 +4,10 @@
 #include <apalis/barrier.hpp>
 #include <apalis/shared_array.hpp>
 #include <atomic>
-#include <cstdint>
-#include <cstdlib>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <utility>
@@ -158,12 +158,15 @@ TEST_CASE("when all die, the parent is told", "[barrier]") {
   const Barrier barrier(count + 1);
   std::vector<Handler<Participant>> workers(count);
   std::vector<apalis::Token<void>> tokens;
-  for (auto& worker : workers)
-    tokens.push_back(worker.call(&Participant::run, barrier, 1000, -1));
+  for (auto& worker : workers) tokens.push_back(worker.call(&Participant::run, barrier, 1000, -1));
   for (int i = 0; i < 10; ++i) barrier.arrive_and_wait();
   for (auto& worker : workers) ::kill(worker.pid(), SIGKILL);
   const auto start = Clock::now();
-  CHECK_THROWS_AS([&] { for (;;) barrier.arrive_and_wait(); }(), BarrierBroken);
+  CHECK_THROWS_AS(
+      [&] {
+        for (;;) barrier.arrive_and_wait();
+      }(),
+      BarrierBroken);
   CHECK(Clock::now() - start < soon);
   for (auto& token : tokens) CHECK_THROWS_AS(token.get(), apalis::WorkerDied);
 }
@@ -252,6 +255,19 @@ TEST_CASE("a worker's replacement finds the barrier broken", "[barrier]") {
   auto dies_too = phoenix.call(&Participant::run, another, 1, 0);
   CHECK_THROWS_AS(another.arrive_and_wait(), BarrierBroken);
   CHECK_THROWS_AS(dies_too.get(), apalis::WorkerDied);
+}
+
+TEST_CASE("a worker that can be replaced is born with a barrier", "[barrier]") {
+  const Barrier barrier(2);
+  Handler<Participant> phoenix{{.restart = {.max = 3}}, std::in_place, barrier};
+  const pid_t dead = phoenix.pid();
+  auto waits = phoenix.call(&Participant::run_kept);
+  barrier.arrive_and_wait();
+  waits.get();
+  auto dies = phoenix.call(&Participant::exit_now, 1);
+  check_broken([&] { barrier.arrive_and_wait(); }, dead);
+  CHECK_THROWS_AS(dies.get(), apalis::WorkerDied);
+  check_broken([&] { phoenix.call(&Participant::run_kept).get(); }, dead);
 }
 
 TEST_CASE("a worker that is retired leaves its place to the next one", "[barrier]") {

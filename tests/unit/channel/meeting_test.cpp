@@ -26,7 +26,9 @@ struct Memory {
 };
 
 /// The incarnation of a process that there was: its pid, and a start that no process has.
-constexpr sys::Incarnation past(std::uint32_t pid) { return std::uint64_t{0xfffffffe} << 32 | pid; }
+constexpr sys::Incarnation past(std::uint32_t pid) {
+  return std::uint64_t{0xfffffffe} << 32 | pid;
+}
 
 }  // namespace
 
@@ -42,9 +44,11 @@ TEST_CASE("a phase ends with its last arrival", "[meeting]") {
   CHECK(meeting.arrive({.limit = 0ns}) == Result::late);
   CHECK(meeting.arrive({.may_wait = false}) == Result::refused);
   for (int i = 0; i < 100; ++i) {
-    std::thread other([&] { CHECK(meeting.arrive({}) == Result::complete); });
+    Result others = Result::late;
+    std::thread other([&] { others = meeting.arrive({}); });
     CHECK(meeting.arrive({}) == Result::complete);
     other.join();
+    CHECK(others == Result::complete);
   }
   CHECK(meeting.arrive({.for_good = true}) == Result::complete);
   CHECK(meeting.expected() == 1);
@@ -95,8 +99,7 @@ TEST_CASE("a meeting's bytes can be anything", "[meeting]") {
     const std::size_t within = round % 2 == 0 ? 40 : sizeof memory.bytes / sizeof(std::uint64_t);
     auto* const words = reinterpret_cast<std::uint64_t*>(memory.bytes.data());
     for (int i = 0; i < 20; ++i)
-      std::atomic_ref(words[random() % within])
-          .store(round % 4 < 2 ? random() : ~std::uint64_t{0});
+      std::atomic_ref(words[random() % within]).store(round % 4 < 2 ? random() : ~std::uint64_t{0});
     const auto start = Clock::now();
     (void)memory.meeting.arrive({.limit = 1ms});
     (void)memory.meeting.arrive({.for_good = true});
