@@ -23,7 +23,7 @@
 #include <vector>
 
 #if __has_include(<png.h>)
-#include <png.h>
+#  include <png.h>
 #endif
 
 #include "progress.hpp"
@@ -35,12 +35,12 @@ using Plate = apalis::SharedArray<double, 2>;  // degrees, row by row
 /// Hot discs in the pattern of a sunflower; the rim stays cold.
 Plate make_plate(std::size_t width, std::size_t height) {
   const Plate plate(height, width);
-  const auto side = static_cast<double>(std::min(width, height));
-  for (int disc = 1; disc < 90; ++disc) {
-    const double angle = disc * 2.399963, far = 0.049 * side * std::sqrt(disc);
-    const double x = static_cast<double>(width) / 2 + far * std::cos(angle);
-    const double y = static_cast<double>(height) / 2 + far * std::sin(angle);
-    const double radius = side * (0.008 + 0.00012 * disc);
+  const auto w = static_cast<double>(width), h = static_cast<double>(height);
+  for (int disc = 1; disc < 55; ++disc) {
+    const double angle = disc * 2.399963, far = 0.062 * std::sqrt(disc);
+    const double x = w * (0.5 + far * std::cos(angle));
+    const double y = h * (0.5 + far * std::sin(angle));
+    const double radius = std::min(w, h) * (0.016 + 0.0004 * disc);
     for (std::size_t i = 1; i + 1 < height; ++i)
       for (std::size_t j = 1; j + 1 < width; ++j)
         if (std::hypot(static_cast<double>(j) - x, static_cast<double>(i) - y) < radius)
@@ -50,8 +50,8 @@ Plate make_plate(std::size_t width, std::size_t height) {
 }
 
 /// One step of Jacobi's iteration for one row: what flows in from the four neighbours.
-void relax(std::span<const double> above, std::span<const double> row, std::span<const double> below,
-           std::span<double> next) {
+void relax(std::span<const double> above, std::span<const double> row,
+           std::span<const double> below, std::span<double> next) {
   for (std::size_t j = 1; j + 1 < row.size(); ++j)
     next[j] = row[j] + 0.2 * (above[j] + below[j] + row[j - 1] + row[j + 1] - 4 * row[j]);
 }
@@ -68,7 +68,6 @@ class Strip {
  public:
   Strip(std::size_t first, std::size_t last) : first_(first), last_(last) {}
 
-  // [heat]
   void run(Plate now, Plate next, const apalis::Barrier& barrier,
            apalis::SharedArray<std::int64_t> steps_done, int steps) const {
     for (int step = 1; step <= steps; ++step) {
@@ -78,7 +77,6 @@ class Strip {
       if (first_ == 1) std::atomic_ref(steps_done[0]).store(step, std::memory_order_relaxed);
     }
   }
-  // [heat]
 
  private:
   std::size_t first_, last_;
@@ -87,8 +85,9 @@ class Strip {
 /// The rows but for the rim, cut into one piece for each worker.
 apalis::GroupHandler<Strip> make_strips(std::size_t rows, std::size_t workers) {
   const auto cut = [=](std::size_t i) { return 1 + (rows - 2) * i / workers; };
-  return {{.workers = workers}, std::in_place, workers,
-          [&](std::size_t i) { return Strip(cut(i), cut(i + 1)); }};
+  return {{.workers = workers}, std::in_place, workers, [&](std::size_t i) {
+            return Strip(cut(i), cut(i + 1));
+          }};
 }
 
 // --- The picture ---------------------------------------------------------------------------------
@@ -97,7 +96,7 @@ apalis::GroupHandler<Strip> make_strips(std::size_t rows, std::size_t workers) {
 std::vector<std::uint8_t> colours(const Plate& plate) {
   std::vector<std::uint8_t> rgb;
   for (const double degrees : plate) {
-    const double heat = 3 * std::sqrt(std::clamp(degrees / 60, 0.0, 1.0));
+    const double heat = 3 * std::sqrt(std::clamp(degrees / 80, 0.0, 1.0));
     for (int channel = 0; channel < 3; ++channel)
       rgb.push_back(static_cast<std::uint8_t>(255 * std::clamp(heat - channel, 0.0, 1.0)));
   }
@@ -183,8 +182,8 @@ int main(int argc, char** argv) try {
     std::swap(alone, alone_next);
   }
   const double serial = seconds_since(start);
-  std::printf("%.2f s by %zu workers, %.2f s by one: %.2f times as fast\n", together, workers, serial,
-              serial / together);
+  std::printf("%.2f s by %zu workers, %.2f s by one: %.2f times as fast\n", together, workers,
+              serial, serial / together);
 
   const bool same = std::memcmp(now.data(), alone.data(), now.size() * sizeof(double)) == 0;
   std::puts(same ? "the same temperatures, bit by bit" : "OTHER TEMPERATURES");

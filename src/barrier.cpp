@@ -51,11 +51,17 @@ void Barrier::enter(bool by_fork) const noexcept {
 
 // --- Arriving ------------------------------------------------------------------------------------
 
-void Barrier::arrive_and_wait() const { (void)arrive({}); }
+void Barrier::arrive_and_wait() const {
+  (void)arrive({});
+}
 
-bool Barrier::wait_for(std::chrono::nanoseconds limit) const { return arrive({.limit = limit}); }
+bool Barrier::wait_for(std::chrono::nanoseconds limit) const {
+  return arrive({.limit = limit});
+}
 
-void Barrier::arrive_and_drop() const { (void)arrive({.for_good = true}); }
+void Barrier::arrive_and_drop() const {
+  (void)arrive({.for_good = true});
+}
 
 /// False if it was too late.
 bool Barrier::arrive(const Meeting::Manner& how) const {
@@ -93,9 +99,13 @@ const Meeting& Barrier::meeting() const {
   return meeting_;
 }
 
-std::size_t Barrier::participants() const { return meeting().expected(); }
+std::size_t Barrier::participants() const {
+  return meeting().expected();
+}
 
-bool Barrier::broken() const { return meeting().is_broken(); }
+bool Barrier::broken() const {
+  return meeting().is_broken();
+}
 
 // --- How it crosses ------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 //   apalis::Barrier barrier(4);                              // for four
 //   auto done = g.start_map(&Strip::iterate, grid, barrier, 1000);
 //   …
-//   void Strip::iterate(apalis::SharedArray<double, 2> grid, const apalis::Barrier& barrier, int n) {
+//   void Strip::iterate(Grid grid, const apalis::Barrier& barrier, int n) {
 //     for (int i = 0; i < n; ++i) { relax(grid); barrier.arrive_and_wait(); }
 //   }
 
@@ -21,9 +21,9 @@ namespace apalis {
 
 /// As std::barrier, between processes: each phase ends when all participants have arrived, and what
 /// they wrote before that is then seen by all. A handle: copies are the same barrier, and const is
-/// the handle's. Passed to a worker, as an argument or in a struct with a cereal serialize function,
-/// it arrives as a handle to the same one. Participants are counted, not named: workers, threads of
-/// theirs, the process that made it.
+/// the handle's. Passed to a worker, as an argument or in a struct with a cereal serialize
+/// function, it arrives as a handle to the same one. Participants are counted, not named: workers,
+/// threads of theirs, the process that made it.
 ///
 /// **Owns** a reference, as a SharedArray does.
 /// **Threads:** any.
@@ -31,9 +31,9 @@ namespace apalis {
 /// **Blocks** in arrive_and_wait: some microseconds of looking, yielding where the participants are
 /// more than the cores, then asleep. No system call is made for those who are awake.
 /// **Peer death:** BarrierBroken for all who wait, some 10 ms after the death of a process that has
-/// arrived here before without dropping out, or of a worker that was passed the barrier and still has
-/// it, whoever else is busy. It stays broken, a Restart's next worker included: make another one. A
-/// worker that is closed or retired while nobody waits leaves its place to another.
+/// arrived here before without dropping out, or of a worker that was passed the barrier and still
+/// has it, whoever else is busy. It stays broken, for a Restart's next worker as well: make another
+/// one. A worker that is closed or retired while nobody waits leaves its place to another.
 /// **Throws** BarrierBroken; Error where a call of the serial backend would have to wait, for the
 /// others come after it; SystemError from making one.
 /// **Ordering:** all before an arrival happens before all after the end of its phase.

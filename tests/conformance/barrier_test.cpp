@@ -63,8 +63,9 @@ struct Runner {
 };
 
 apalis::GroupHandler<Runner> runners(Backend backend, std::size_t count) {
-  return {{.workers = count, .backend = backend}, std::in_place, count,
-          [](std::size_t i) { return Runner{i, {}}; }};
+  return {{.workers = count, .backend = backend}, std::in_place, count, [](std::size_t i) {
+            return Runner{i, {}};
+          }};
 }
 
 [[nodiscard]] Backend each_concurrent_backend() {

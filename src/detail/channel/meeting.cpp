@@ -81,21 +81,21 @@ void note_arrival(MeetingPlace& place, std::uint32_t phase) noexcept {
 /// Threads of one process arrive for the first time at once, and are to find one place.
 constinit sys::PerProcess<std::mutex> taking_places;
 
-State load(const MeetingPage& page) noexcept { return {page.state.load()}; }
+State load(const MeetingPage& page) noexcept {
+  return {page.state.load()};
+}
 
 }  // namespace
 
 Meeting::Meeting(std::span<std::byte> memory) noexcept
     : page_(reinterpret_cast<MeetingPage*>(memory.data())),
       places_(reinterpret_cast<MeetingPlace*>(memory.data() + sizeof(MeetingPage))),
-      count_(static_cast<std::uint32_t>(
-          std::min(std::size_t{0xffff}, (memory.size() - sizeof(MeetingPage)) /
-                                            sizeof(MeetingPlace)))) {}
+      count_(static_cast<std::uint32_t>(std::min(
+          std::size_t{0xffff}, (memory.size() - sizeof(MeetingPage)) / sizeof(MeetingPlace)))) {}
 
 /// Twice as many places as may be taken at once, for those that were given it in vain.
 std::size_t Meeting::bytes_for(std::size_t expected) noexcept {
-  return sizeof(MeetingPage) +
-         std::max(fewest_places, 2 * expected + 1) * sizeof(MeetingPlace);
+  return sizeof(MeetingPage) + std::max(fewest_places, 2 * expected + 1) * sizeof(MeetingPlace);
 }
 
 void Meeting::begin(std::size_t expected, int cores) noexcept {
@@ -105,9 +105,13 @@ void Meeting::begin(std::size_t expected, int cores) noexcept {
   page_->state.store(State::make(0, static_cast<std::uint32_t>(expected), 0).word);
 }
 
-std::size_t Meeting::expected() const noexcept { return load(*page_).expected(); }
+std::size_t Meeting::expected() const noexcept {
+  return load(*page_).expected();
+}
 
-bool Meeting::is_broken() const noexcept { return load(*page_).is_broken(); }
+bool Meeting::is_broken() const noexcept {
+  return load(*page_).is_broken();
+}
 
 pid_t Meeting::lost() const noexcept {
   const auto state = load(*page_);
@@ -266,7 +270,9 @@ void Meeting::leave_for_good(MeetingPlace& own) const noexcept {
   if (left == 0) part(sys::pid_of(sys::own_incarnation()));
 }
 
-void Meeting::invite(sys::Incarnation who) const noexcept { (void)take_place(who); }
+void Meeting::invite(sys::Incarnation who) const noexcept {
+  (void)take_place(who);
+}
 
 void Meeting::excuse(sys::Incarnation who) const noexcept {
   for (MeetingPlace& place : places()) {

@@ -182,8 +182,8 @@ class BlockPointer {
 /// Throws Error if a block that a fork left to this process is gone.
 void require_block(const BlockPointer& block);
 
-/// A Meeting was among what the workers of `maker` are made from: each that dies before it can say so
-/// itself is that Meeting's affair.
+/// A Meeting was among what the workers of `maker` are made from: each that dies before it can say
+/// so itself is that Meeting's affair.
 void note_meeting(const BlockPointer& block, const void* maker) noexcept;
 
 /// How many blocks wait for workers to let go of them.

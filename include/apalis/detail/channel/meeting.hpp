@@ -3,8 +3,8 @@
 
 // The barrier in a shared block: who has arrived, who takes part, and who of them has ended.
 //
-//   state: phase, how many are expected, how many have arrived. Whoever completes a phase starts the
-//   next one by the same store, so that no two words have to agree.
+//   state: phase, how many are expected, how many have arrived. Whoever completes a phase starts
+//   the next one by the same store, so that no two words have to agree.
 //
 // Each process that arrives or is given the barrier has a place, where its incarnation stands.
 // Those who wait look at the places of the others: nobody else may have the time to.
@@ -29,7 +29,7 @@ struct alignas(cache_line) MeetingPlace {
 
 /// What lies at the block's start, the places behind it. Zeros but for what begin() writes.
 struct MeetingPage {
-  /// Bits 32-63 phase | 31 broken | 16-30 expected | 0-15 arrived; once broken, the place of who did.
+  /// Bits 32-63 phase | 31 broken | 16-30 expected | 0-15 arrived; once broken, whose place did it.
   alignas(line_pair) std::atomic<std::uint64_t> state;
   alignas(line_pair) std::atomic<std::uint32_t> turn;  // the futex
   std::atomic<std::uint32_t> sleepers;
@@ -40,8 +40,8 @@ struct MeetingPage {
 /// **Owns** nothing: a view of a block's memory, which a handle keeps.
 /// **Threads:** any.
 /// **Blocks** in arrive().
-/// **Peer death:** arrive() returns Result::broken some 10 ms after a process that has a place ended,
-/// at most.
+/// **Peer death:** arrive() returns Result::broken some 10 ms after a process that has a place
+/// ended, at most.
 /// **Peer:** whatever anybody writes there, no call takes longer or reads elsewhere for it, except
 /// that it may wait for arrivals which were not counted.
 class Meeting {

@@ -3,12 +3,11 @@
 #include <apalis/apalis.hpp>
 #include <apalis/barrier.hpp>
 #include <apalis/shared_array.hpp>
-#include <array>
 #include <atomic>
-#include <cstdint>
-#include <cstdlib>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <utility>
@@ -159,12 +158,15 @@ TEST_CASE("when all die, the parent is told", "[barrier]") {
   const Barrier barrier(count + 1);
   std::vector<Handler<Participant>> workers(count);
   std::vector<apalis::Token<void>> tokens;
-  for (auto& worker : workers)
-    tokens.push_back(worker.call(&Participant::run, barrier, 1000, -1));
+  for (auto& worker : workers) tokens.push_back(worker.call(&Participant::run, barrier, 1000, -1));
   for (int i = 0; i < 10; ++i) barrier.arrive_and_wait();
   for (auto& worker : workers) ::kill(worker.pid(), SIGKILL);
   const auto start = Clock::now();
-  CHECK_THROWS_AS([&] { for (;;) barrier.arrive_and_wait(); }(), BarrierBroken);
+  CHECK_THROWS_AS(
+      [&] {
+        for (;;) barrier.arrive_and_wait();
+      }(),
+      BarrierBroken);
   CHECK(Clock::now() - start < soon);
   for (auto& token : tokens) CHECK_THROWS_AS(token.get(), apalis::WorkerDied);
 }
@@ -255,6 +257,19 @@ TEST_CASE("a worker's replacement finds the barrier broken", "[barrier]") {
   CHECK_THROWS_AS(dies_too.get(), apalis::WorkerDied);
 }
 
+TEST_CASE("a worker that can be replaced is born with a barrier", "[barrier]") {
+  const Barrier barrier(2);
+  Handler<Participant> phoenix{{.restart = {.max = 3}}, std::in_place, barrier};
+  const pid_t dead = phoenix.pid();
+  auto waits = phoenix.call(&Participant::run_kept);
+  barrier.arrive_and_wait();
+  waits.get();
+  auto dies = phoenix.call(&Participant::exit_now, 1);
+  check_broken([&] { barrier.arrive_and_wait(); }, dead);
+  CHECK_THROWS_AS(dies.get(), apalis::WorkerDied);
+  check_broken([&] { phoenix.call(&Participant::run_kept).get(); }, dead);
+}
+
 TEST_CASE("a worker that is retired leaves its place to the next one", "[barrier]") {
   Handler<Participant> h{{.max_calls_per_worker = 2}, std::in_place};
   const Barrier barrier(2);
@@ -282,34 +297,4 @@ TEST_CASE("a grandchild that dies is reported", "[barrier]") {
   auto waits = outer.call(&Outer::run, barrier);
   check_broken([&] { barrier.arrive_and_wait(); }, dead);
   check_broken([&] { waits.get(); }, dead);
-}
-
-TEST_CASE("the bytes of a barrier can be anything", "[barrier]") {
-  using apalis::detail::channel::Meeting;
-  using apalis::detail::channel::MeetingPage;
-  alignas(128) static std::array<std::byte, 4096> memory;
-  std::uint64_t seed = 12345;
-  const auto next = [&] {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-  };
-  for (int round = 0; round < 300; ++round) {
-    memory = {};
-    Meeting meeting{memory};
-    meeting.begin(2, 2);
-    auto* const words = reinterpret_cast<std::uint64_t*>(memory.data());
-    const auto limits = GENERATE_COPY(as<std::size_t>{}, 40, 512);
-    for (int i = 0; i < 20; ++i)
-      std::atomic_ref(words[next() % limits]).store(round % 2 == 0 ? next() : ~std::uint64_t{0});
-    const auto start = Clock::now();
-    (void)meeting.arrive({.limit = 1ms});
-    (void)meeting.arrive({.for_good = true});
-    (void)meeting.lost();
-    meeting.invite(next());
-    meeting.excuse(next());
-    meeting.part(static_cast<pid_t>(next()));
-    meeting.lose(static_cast<pid_t>(next()));
-    CHECK(Clock::now() - start < soon);
-  }
 }
