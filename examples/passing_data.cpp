@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <apalis/apalis.hpp>
-#include <apalis/shared_array.hpp>
 #include <array>
 #include <atomic>
 #include <cereal/types/map.hpp>
@@ -134,6 +133,30 @@ void counting() {
   check(std::accumulate(done.begin(), done.end(), std::size_t{0}) == 10'000, "each was taken once");
 }
 
+struct Cell {
+  void iterate(std::span<double> now, std::span<double> next, std::size_t me, int steps,
+               const apalis::Barrier& barrier) {
+    for (int step = 0; step < steps; ++step) {
+      next[me] = (now[(me + 1) % now.size()] + now[me]) / 2;
+      barrier.arrive_and_wait();  // all have written, all see it
+      std::swap(now, next);
+    }
+  }
+};
+
+void iterating() {
+  std::vector<apalis::Handler<Cell>> cells(4);
+  apalis::SharedArray<double> now(std::vector<double>{8, 0, 0, 0});
+  apalis::SharedArray<double> next(4);
+  apalis::Barrier barrier(cells.size());
+  std::vector<apalis::Token<void>> done;
+  for (std::size_t i = 0; i < cells.size(); ++i)
+    done.push_back(cells[i].call(&Cell::iterate, now, next, i, 100, barrier));
+  apalis::get(done);
+
+  check(std::ranges::all_of(now, [](double x) { return x > 1.99 && x < 2.01; }), "it spreads");
+}
+
 // --- Ref -----------------------------------------------------------------------------------------
 
 struct Prices {
@@ -204,6 +227,7 @@ int main() {
   borrowing();
   sharing();
   counting();
+  iterating();
   referring();
   in_a_file();
   errors();

@@ -7,12 +7,10 @@
 // --check renders it once more in this process alone, reads the file, and compares all three.
 
 #include <png.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <apalis/apalis.hpp>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -23,6 +21,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "progress.hpp"
 
 // --- The scene -----------------------------------------------------------------------------------
 
@@ -255,36 +255,6 @@ class Picture {
   std::vector<std::uint8_t> rgb_;
 };
 
-/// A bar with rate and remaining time on a terminal, a line for each tenth elsewhere.
-class Progress {
- public:
-  explicit Progress(std::size_t total) : total_(total) {}
-
-  void one_more() {
-    ++done_;
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    const double rate = static_cast<double>(done_) / seconds;
-    const double left = static_cast<double>(total_ - done_) / rate;
-    const std::size_t tenth = done_ * 10 / total_;
-    if (is_terminal_) {
-      const std::size_t full = done_ * 40 / total_;
-      std::printf("\r[%s%s] %3zu %%  %6.0f tiles/s  %5.1f s left ", std::string(full, '#').c_str(),
-                  std::string(40 - full, '.').c_str(), done_ * 100 / total_, rate, left);
-      if (done_ == total_) std::puts("");
-    } else if (tenth != tenth_) {
-      std::printf("%3zu %%  %6.0f tiles/s  %5.1f s left\n", tenth * 10, rate, left);
-    }
-    tenth_ = tenth;
-    std::fflush(stdout);
-  }
-
- private:
-  std::size_t total_, done_ = 0, tenth_ = 0;
-  bool is_terminal_ = isatty(STDOUT_FILENO) != 0;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 /// The serial backend has done it all before the first tile comes in: there is no progress to show.
 Picture render(Size size, const apalis::GroupOptions& options) {
   // No tile has a scene of its own: the fork brings this one to each worker.
@@ -292,7 +262,7 @@ Picture render(Size size, const apalis::GroupOptions& options) {
   apalis::GroupHandler<Tile> tiles{options, std::in_place, Tile::count(size), [&](std::size_t i) {
                                      return Tile{scene, size, i};
                                    }};
-  Progress progress{tiles.size()};
+  Progress progress{tiles.size(), "tiles"};
   std::vector<apalis::Token<Block>> blocks;
   for (auto tile : tiles) blocks.push_back(tile.call(&Tile::render));
 

@@ -42,7 +42,7 @@ missing_() {
   compiler=$(compiler_)
   prefix=${CMAKE_PREFIX_PATH:-}
   for prefix in ${prefix//[:;]/ } "${Boost_ROOT:-}" "${cereal_ROOT:-}" "${fmt_ROOT:-}" \
-    "${Catch2_ROOT:-}" "${PNG_ROOT:-}"; do
+    "${Catch2_ROOT:-}" "${PNG_ROOT:-}" "${HDF5_ROOT:-}"; do
     [ -n "$prefix" ] && places+=("-I$prefix/include")
   done
   for name in "$@"; do
@@ -58,7 +58,7 @@ missing_() {
           command -v clang++-16 >/dev/null || echo "$name"
         ;;
       clang-tidy) command -v clang-tidy-16 >/dev/null || echo "$name" ;;
-      cmake | gcovr | gnuplot | spin) command -v "$name" >/dev/null || echo "$name" ;;
+      cmake | gcovr | gnuplot | h5dump | spin) command -v "$name" >/dev/null || echo "$name" ;;
       cereal) header='<cereal/cereal.hpp>' ;;
       boost) header='<boost/interprocess/mapped_region.hpp>' ;;
       fmt) header='<fmt/format.h>' ;;
@@ -67,6 +67,7 @@ missing_() {
       json) header='<nlohmann/json.hpp>' ;;
       tbb) header='<tbb/parallel_for.h>' ;;
       png) header='<png.h>' ;;
+      hdf5) header='<hdf5.h>|<hdf5/serial/hdf5.h>' ;;
       asio) header='<asio.hpp>' ;;
       *) die "no dependency is called $name" ;;
     esac
@@ -124,6 +125,8 @@ debian_packages_() {
       tbb) echo libtbb-dev ;;
       gnuplot) echo gnuplot-nox ;;
       png) echo libpng-dev ;;
+      hdf5) echo libhdf5-dev ;;
+      h5dump) echo hdf5-tools ;;
       asio) echo libasio-dev ;;
       clang) echo clang-16 ;;
       fuzzer) echo clang-16 libclang-rt-16-dev ;;
@@ -138,23 +141,23 @@ packages_elsewhere_() {
 The packages, by distribution:
   Debian 12, Ubuntu 24.04 and later
                        g++ cmake ninja-build pkg-config libcereal-dev libboost-dev libfmt-dev
-                       catch2 spin libpng-dev libasio-dev libcli11-dev nlohmann-json3-dev
-                       libtbb-dev gnuplot-nox
+                       catch2 spin libpng-dev libhdf5-dev hdf5-tools libasio-dev libcli11-dev
+                       nlohmann-json3-dev libtbb-dev gnuplot-nox
   Fedora               gcc-c++ cmake ninja-build pkgconf-pkg-config cereal-devel boost-devel
-                       fmt-devel catch-devel libpng-devel asio-devel cli11-devel json-devel
-                       tbb-devel gnuplot
-  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 libpng asio cli11
-                       nlohmann-json onetbb gnuplot
+                       fmt-devel catch-devel libpng-devel hdf5-devel hdf5 asio-devel cli11-devel
+                       json-devel tbb-devel gnuplot
+  Arch                 gcc cmake ninja pkgconf cereal boost fmt catch2 libpng hdf5 asio
+                       cli11 nlohmann-json onetbb gnuplot
   openSUSE             gcc-c++ cmake ninja pkgconf-pkg-config cereal-devel libboost_headers-devel
-                       fmt-devel Catch2-devel libpng16-devel asio-devel cli11-devel
-                       nlohmann_json-devel tbb-devel gnuplot
+                       fmt-devel Catch2-devel libpng16-devel hdf5-devel hdf5 asio-devel
+                       cli11-devel nlohmann_json-devel tbb-devel gnuplot
   Alpine               bash g++ linux-headers cmake samurai pkgconf cereal boost-dev fmt-dev catch2-3
-                       libpng-dev asio-dev cli11 nlohmann-json onetbb-dev gnuplot
-The last four of each list are for ./scripts/bench only, the last two of these for its --plot; the two
-before them (libpng, Asio) are for two examples, which are left out without. Only Debian and Ubuntu
-are known to have spin (elsewhere: https://spinroot.com); without it the tests leave out the checking
-of the models. Only Debian 12 is tried regularly. Where a dependency lies elsewhere, say so by
-CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
+                       libpng-dev hdf5-dev hdf5 asio-dev cli11 nlohmann-json onetbb-dev gnuplot
+The last four of each list are for ./scripts/bench only, the last two of these for its --plot; those
+before them (libpng, HDF5 and its h5dump, Asio) are for examples, which are left out without. Only
+Debian and Ubuntu are known to have spin (elsewhere: https://spinroot.com); without it the tests leave
+out the checking of the models. Only Debian 12 is tried regularly. Where a dependency lies elsewhere,
+say so by CMAKE_PREFIX_PATH, Boost_ROOT, cereal_ROOT or fmt_ROOT.
 EOT
 }
 

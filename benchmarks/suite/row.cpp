@@ -48,9 +48,9 @@ Verdict judge(const Row& row, const RowResult& result) {
 
 std::vector<Row> all_rows() {
   std::vector<Row> rows;
-  for (auto* group :
-       {call_rows, throughput_rows, await_rows, group_rows, creation_rows, payload_rows,
-        shared_rows, footprint_rows, supervision_rows, break_even_rows, speedup_rows}) {
+  for (auto* group : {call_rows, throughput_rows, await_rows, barrier_rows, group_rows,
+                      creation_rows, payload_rows, shared_rows, footprint_rows, supervision_rows,
+                      break_even_rows, speedup_rows}) {
     for (Row& row : group()) rows.push_back(std::move(row));
   }
   return rows;

@@ -78,6 +78,7 @@ enum class Verdict { none, aim, must, missed, meaningless };
 
 /// The rows by subject, each group in a file of its own; all_rows() has them in order.
 std::vector<Row> await_rows();
+std::vector<Row> barrier_rows();
 std::vector<Row> break_even_rows();
 std::vector<Row> call_rows();
 std::vector<Row> creation_rows();

@@ -4,6 +4,7 @@
 // All of apalis. Each header here also stands alone.
 
 #include <apalis/as_completed.hpp>
+#include <apalis/barrier.hpp>
 #include <apalis/by_value.hpp>
 #include <apalis/call.hpp>
 #include <apalis/carry.hpp>
@@ -21,6 +22,7 @@
 #include <apalis/outcome.hpp>
 #include <apalis/ref.hpp>
 #include <apalis/register_exception.hpp>
+#include <apalis/shared_array.hpp>
 #include <apalis/this_worker.hpp>
 #include <apalis/token.hpp>
 #include <apalis/trivially_sendable.hpp>

@@ -67,6 +67,17 @@ class WorkerDied : public Error {
   Cause cause_;
 };
 
+/// A process that takes part in a Barrier has ended: nobody waits there any more.
+class BarrierBroken : public Error {
+ public:
+  BarrierBroken(const std::string& what, pid_t pid) : Error(what), pid_(pid) {}
+  /// Of the process that has ended; 0 if that is not known any more.
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+
+ private:
+  pid_t pid_;
+};
+
 /// The call was dropped before it started: Token::cancel, or a handler destroyed by unwinding.
 class Cancelled : public Error {
  public:

@@ -163,7 +163,8 @@ class Ref {
   /// A copy of these bytes.
   Ref(std::span<const std::byte> bytes, const ShareOptions& options) {
     if (options.directory.empty()) {
-      block_ = detail::channel::make_block(bytes.empty() ? 1 : bytes.size());
+      block_ = detail::channel::make_block(bytes.empty() ? 1 : bytes.size(),
+                                           detail::channel::Content::any);
       bytes_ = detail::actor::fill_block(block_, bytes);
     } else {
       auto [block, file] = detail::actor::make_file_block(options.directory, bytes);

@@ -474,6 +474,7 @@ void ProcessLink::take_replies() noexcept {
     if (taken.any) wake_waiters();
     if (channel::waiting_blocks.load(std::memory_order_relaxed) != 0) [[unlikely]]
       ledger_.look_again();
+    region_.tend_kept_block();
     if (inbox_.has_retired) [[unlikely]]
       bury(Cause::retired, {});
   } catch (const channel::ProtocolViolation& violation) {

@@ -17,7 +17,18 @@ constexpr auto no_limits =
     "apalis: the serial backend runs calls in this very process and can't end one that takes too "
     "long: use Backend::processes, or leave the timeout out";
 
+constinit thread_local int calls_here = 0;
+
+struct InCall {
+  InCall() noexcept { ++calls_here; }
+  InCall(const InCall&) = delete;
+  InCall& operator=(const InCall&) = delete;
+  ~InCall() { --calls_here; }
+};
+
 }  // namespace
+
+bool in_serial_call() noexcept { return calls_here > 0; }
 
 Link* SerialLink::open(const Options& options, Maker& maker) {
   return new SerialLink(options, maker);
@@ -26,6 +37,7 @@ Link* SerialLink::open(const Options& options, Maker& maker) {
 SerialLink::SerialLink(const Options& options, Maker& maker)
     : LockedSource(options), residence_(maker.of_many), destroy_(maker.destroy) {
   if (options.timeout.count() > 0) throw Error(no_limits);
+  const InCall in_call;
   construction_error_ = residence_.move_in_here(maker, options.on_worker_start);
 }
 
@@ -45,6 +57,7 @@ void SerialLink::publish(const wire::Buffer& message, State& state) {
     state.store_error(construction_error_);
   } else {
     wire::Buffer result;
+    const InCall in_call;
     const bool returned = residence_.run(message.bytes(), result);
     actor::keep_reply(state, returned ? Reply::value : Reply::exception, result);
   }
@@ -55,7 +68,10 @@ void SerialLink::post(const wire::Buffer& message) {
   CallLock lock{calls_};
   require_open();
   wire::Buffer scratch;
-  if (actor::run_here(residence_, construction_error_, message.bytes(), scratch)) return;
+  {
+    const InCall in_call;
+    if (actor::run_here(residence_, construction_error_, message.bytes(), scratch)) return;
+  }
   ++failed_posts_;
   failures_.note(scratch.bytes());
   if (failures_.has_unreported() && options().on_error) {

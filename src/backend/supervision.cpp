@@ -46,6 +46,7 @@ void ProcessLink::begin_control() noexcept {
 void ProcessLink::welcome(process::Child child) noexcept {
   child_ = std::move(child);
   pid_.store(child_.pid(), std::memory_order_relaxed);
+  ledger_.welcome(child_.pid());
   life_ = Life::running;
   view_.control->awake.counted.store(1, std::memory_order_relaxed);
   occupancy_.wake();  // a child is born awake, and has enough to do
@@ -138,10 +139,10 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   // After a message of no known form nothing tells where the next one begins, or whose reply it is.
   const bool is_trusted = cause != Cause::died || reason.empty();
   if (is_trusted) take_last_replies();
-  ledger_.end();
+  const bool closed = close_accepted_ && inbox_.pending.empty();
+  ledger_.end(closed || cause == Cause::retired);
   life_ = Life::down;
   forget_presence();
-  const bool closed = close_accepted_ && inbox_.pending.empty();
   if (closed || cause == Cause::retired) {
     death_ = nullptr;
   } else {

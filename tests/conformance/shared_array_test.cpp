@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -276,6 +277,15 @@ TEST_CASE("a result is there though nobody else has the array any more", "[share
     const SharedArray<double> other(megabyte, 9.0);
     CHECK(token.get().at(3) == 5);
   }
+  {  // nor has taken the reply in
+    const SharedArray<int> flag(1);
+    h.call(&Solver::keep, SharedArray<double>(megabyte, 5.0)).get();
+    auto token = h.call(&Solver::give_away);
+    h.post([](Solver&, std::span<int> f) { std::atomic_ref<int>(f[0]).store(1); }, flag);
+    while (std::atomic_ref<int>(flag[0]).load() == 0) std::this_thread::yield();
+    const SharedArray<double> other(megabyte, 9.0);
+    CHECK(token.get().at(3) == 5);
+  }
   {  // and if it is never looked at
     h.call(&Solver::keep, SharedArray<double>(megabyte, 5.0)).get();
     const auto token = h.call(&Solver::give_away);
@@ -487,6 +497,18 @@ TEST_CASE("atomics in an array count for all", "[shared_array]") {
 
 namespace {
 
+/// Has an array from its fork on, and so has what it makes of itself.
+struct Ancestor {
+  SharedArray<double> a;
+  std::unique_ptr<apalis::Handler<Owner>> inner;
+  void make_inner(int backend) {
+    inner = std::make_unique<apalis::Handler<Owner>>(options_for(static_cast<Backend>(backend)),
+                                                     std::in_place, a);
+  }
+  double get_below(std::size_t i) { return inner->call(&Owner::get, i).get(); }
+  double sum_below() { return inner->call(&Owner::sum_of_copy).get(); }
+};
+
 /// Passes what it is given to a worker of its own.
 struct Forwarder {
   explicit Forwarder(Backend backend) : inner(on<Solver>(backend)) {}
@@ -530,6 +552,22 @@ TEST_CASE("an object passes an array on to an object of its own", "[shared_array
     h.call(&Forwarder::drop_below).get();
     CHECK(h.call(&Forwarder::sum, a).get() == 100);
     CHECK(shared_bytes() < before + 9 * megabyte);
+  }
+  CHECK(shared_bytes() < before + megabyte);
+}
+
+TEST_CASE("an array goes from fork to fork", "[shared_array]") {
+  const auto backend = each_backend();
+  const auto inner = each_backend();
+  CAPTURE(backend, inner);
+  const auto before = shared_bytes();
+  {
+    apalis::Handler<Ancestor> h{options_for(backend), apalis::carry,
+                                Ancestor{SharedArray<double>(megabyte, 2.0), nullptr}};
+    h.call(&Ancestor::make_inner, static_cast<int>(inner)).get();
+    CHECK(h.call(&Ancestor::get_below, 17).get() == 2);
+    const SharedArray<double> other(megabyte, 9.0);
+    CHECK(h.call(&Ancestor::sum_below).get() == 2.0 * megabyte);
   }
   CHECK(shared_bytes() < before + megabyte);
 }

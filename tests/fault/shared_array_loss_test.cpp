@@ -91,7 +91,9 @@ struct Keeper {
   }
 };
 
-Options restarting() { return {.restart = {.max = 5, .backoff = 1ms}}; }
+Options restarting() {
+  return {.restart = {.max = 5, .backoff = 1ms}};
+}
 
 template <class R>
 void check_died(apalis::Token<R> token) {
@@ -99,9 +101,13 @@ void check_died(apalis::Token<R> token) {
   CHECK_THROWS_AS(token.get(), WorkerDied);
 }
 
-void check_returned(std::size_t before) { CHECK(shared_bytes() < before + megabyte); }
+void check_returned(std::size_t before) {
+  CHECK(shared_bytes() < before + megabyte);
+}
 
-void settle(Handler<Keeper>& h) { h.call(&Keeper::pid).get(); }
+void settle(Handler<Keeper>& h) {
+  h.call(&Keeper::pid).get();
+}
 
 }  // namespace
 
@@ -116,7 +122,9 @@ TEST_CASE("the memory of an array comes back when the worker that holds it is ki
     ::kill(worker, SIGKILL);
     CHECK_THROWS_AS(h.call(&Keeper::pid).get(), WorkerDied);
   }
-  SECTION("by its handler") { h.kill(); }
+  SECTION("by its handler") {
+    h.kill();
+  }
   SECTION("in a call with another one") {
     check_died(h.call(&Keeper::die_with, SharedArray<char>(big, 2)));
   }
@@ -143,7 +151,9 @@ TEST_CASE("the memory of an array comes back when its calls were never run", "[s
       settle(h);
       settle(h);
     }
-    SECTION("as they were never sent") { (void)h.prepare(&Keeper::sum, SharedArray<char>(big, 1)); }
+    SECTION("as they were never sent") {
+      (void)h.prepare(&Keeper::sum, SharedArray<char>(big, 1));
+    }
     check_returned(before);
   }
 }
@@ -157,7 +167,8 @@ TEST_CASE("arrays of calls that are tried again are there", "[shared_array]") {
     auto again = h.call({.retries = 1}, &Keeper::die_in_first, a);
     std::vector<apalis::Token<int>> tokens;
     for (int i = 0; i < 20; ++i)
-      tokens.push_back(h.call(&Keeper::first_of, SharedArray<char>(megabyte, static_cast<char>(i))));
+      tokens.push_back(
+          h.call(&Keeper::first_of, SharedArray<char>(megabyte, static_cast<char>(i))));
     again.get();
     CHECK(a[0] == 'x');
     for (int i = 0; i < 20; ++i) CHECK(tokens[static_cast<std::size_t>(i)].get() == i);
@@ -183,7 +194,7 @@ TEST_CASE("what a replaced worker had kept comes back", "[shared_array]") {
 
 TEST_CASE("a replaced worker's object has the array that it was made with", "[shared_array]") {
   const auto before = shared_bytes();
-  const auto check = [](Handler<Keeper> h) {
+  const auto check = [](Handler<Keeper>& h) {  // whose arguments have ended
     CHECK(h.call(&Keeper::get, big - 1).get() == 7);
     check_died(h.call(&Keeper::die_now));
     const SharedArray<char> other(big, 9);
@@ -191,8 +202,14 @@ TEST_CASE("a replaced worker's object has the array that it was made with", "[sh
     check_died(h.call(&Keeper::die_now));
     CHECK(h.call(&Keeper::give).get().at(3) == 7);
   };
-  check(Handler<Keeper>{restarting(), std::in_place, SharedArray<char>(big, 7)});
-  check(Handler<Keeper>{restarting(), apalis::carry, Keeper{SharedArray<char>(big, 7)}});
+  {
+    Handler<Keeper> h{restarting(), std::in_place, SharedArray<char>(big, 7)};
+    check(h);
+  }
+  {
+    Handler<Keeper> h{restarting(), apalis::carry, Keeper{SharedArray<char>(big, 7)}};
+    check(h);
+  }
   check_returned(before);
 }
 
@@ -246,6 +263,37 @@ TEST_CASE("an array that a fork left behind is used while it is there", "[shared
   const SharedArray<int> other(std::vector<int>{7, 8, 9});
   CHECK_THROWS_WITH(h.call(&Keeper::at_everybodys).get(), ContainsSubstring("is gone"));
   CHECK_THROWS_WITH(h.call(&Keeper::read_everybodys).get(), ContainsSubstring("is gone"));
+}
+
+namespace {
+
+struct Grandchild {
+  SharedArray<int> a;
+  int get(std::size_t i) { return a.at(i); }
+};
+
+/// Its own worker takes over what this one never counted.
+struct Between {
+  std::optional<Handler<Grandchild>> below;
+  void make() { below.emplace(std::in_place, *everybodys); }
+  int get(std::size_t i) { return below->call(&Grandchild::get, i).get(); }
+};
+
+}  // namespace
+
+TEST_CASE("what a worker's worker has of its grandparent stays", "[shared_array]") {
+  const auto before = shared_bytes();
+  everybodys.emplace(big / sizeof(int), 3);
+  {
+    Handler<Between> h;
+    h.call(&Between::make).get();
+    CHECK(h.call(&Between::get, 5).get() == 3);
+    everybodys.reset();
+    const SharedArray<int> other(big / sizeof(int), 9);
+    CHECK(h.call(&Between::get, 6).get() == 3);
+    CHECK(shared_bytes() >= before + 2 * big);
+  }
+  check_returned(before);
 }
 
 TEST_CASE("another fork than a worker can't count references", "[shared_array]") {

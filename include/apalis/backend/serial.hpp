@@ -19,6 +19,9 @@ using actor::State;
 using actor::PostFailures;
 using actor::Until;
 
+/// Whether this thread runs a call of this backend: then nobody comes whom the call waits for.
+[[nodiscard]] bool in_serial_call() noexcept;
+
 /// **Owns** the object.
 /// **Threads:** any; calls on one object run one at a time.
 /// **Blocks:** for as long as the call takes.

@@ -23,6 +23,7 @@ bool Journal::send(channel::Sender& sender, channel::BlockLedger& ledger) {
   while (sent_ < entries_.size()) {
     Entry& entry = entries_[sent_];
     const auto before = entry.sent_bytes;
+    ledger.invite(entry.message.holds());
     const bool whole = send(sender, entry);
     any |= whole || entry.sent_bytes != before;
     if (!whole) break;

@@ -154,9 +154,11 @@ bool unmark_file(channel::BlockName& name) noexcept {
 
 std::span<const std::byte> fill_block(const channel::BlockPointer& block,
                                       std::span<const std::byte> bytes) {
-  const auto memory = block->bytes().first(bytes.size());
+  const auto memory = block->bytes();
   if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
-  return memory;
+  // What was there before is for nobody's eyes.
+  std::memset(memory.data() + bytes.size(), 0, memory.size() - bytes.size());
+  return memory.first(bytes.size());
 }
 
 std::span<const std::byte> part_of_block(const channel::BlockName& name) noexcept {

@@ -68,8 +68,8 @@ Block* BlockPointer::refer_if_there(Block& of_ancestor) noexcept {
   }
 }
 
-BlockPointer make_block(std::size_t bytes) {
-  return BlockPointer{BlockTable::here().make(bytes)};
+BlockPointer make_block(std::size_t bytes, Content content) {
+  return BlockPointer{BlockTable::here().make(bytes, content)};
 }
 
 BlockName name_block(const BlockPointer& block, std::span<const std::byte> part,
@@ -90,6 +90,10 @@ BlockPointer find_block(const BlockName& name) {
 void require_block(const BlockPointer& block) {
   if (block.get() != nullptr && !block->is_here()) [[unlikely]]
     BlockTable::here().require(*block);
+}
+
+void note_meeting(const BlockPointer& block, const void* maker) noexcept {
+  if (block.get() != nullptr && block->is_here()) BlockTable::here().note_meeting(*block, maker);
 }
 
 // --- CarriedEnd ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include <apalis/detail/channel/block_ledger.hpp>
 #include <apalis/detail/channel/block_table.hpp>
 #include <apalis/detail/channel/lane.hpp>
+#include <apalis/detail/channel/meeting.hpp>
 #include <apalis/detail/sys/futex.hpp>
 #include <cstring>
 
@@ -49,10 +50,16 @@ void BlockLedger::begin() {
   born_ = table.serial_;
 }
 
-void BlockLedger::end() noexcept {
+void BlockLedger::welcome(pid_t pid) noexcept {
+  worker_.store(0, std::memory_order_relaxed);
+  pid_.store(pid, std::memory_order_relaxed);
+}
+
+void BlockLedger::end(bool in_peace) noexcept {
   BlockTable& table = BlockTable::here();
   {
     const BlockTable::Lock lock{table.mutex_};
+    leave_meetings(in_peace);
     stop_waiting();
     born_ = 0;
     replied_.store(0, std::memory_order_relaxed);
@@ -81,6 +88,8 @@ void BlockLedger::close() noexcept {
 void BlockLedger::prepare(const wire::Holds& holds) {
   holds.for_each([this](wire::Hold& hold) {
     auto& block = static_cast<Block&>(hold);
+    if (block.is_meeting()) [[unlikely]]
+      invite(block);
     if (block.index_ < std::min(backed_, grants_size_) && block.kind_ == Block::Kind::own)
         [[likely]]
       return;
@@ -187,6 +196,7 @@ void BlockLedger::clear(std::uint32_t block) noexcept {
 }
 
 void BlockLedger::keep(const Block& block) noexcept {
+  if (block.serial_ < born_ && block.is_meeting()) invite(block);
   if (block.serial_ >= born_ || std::ranges::find(kept_, block.serial_) != kept_.end()) return;
   try {
     kept_.push_back(block.serial_);
@@ -207,6 +217,44 @@ void BlockLedger::look() noexcept {
           let_go_seen_.load(std::memory_order_relaxed))
     return;
   BlockTable::here().sweep();
+}
+
+// --- Meetings ------------------------------------------------------------------------------------
+
+/// It is not reaped before end().
+sys::Incarnation BlockLedger::worker() noexcept {
+  const auto pid = pid_.load(std::memory_order_relaxed);
+  auto worker = worker_.load(std::memory_order_relaxed);
+  if (worker == 0 && pid != 0) {
+    worker = sys::incarnation_of(pid);
+    worker_.store(worker, std::memory_order_relaxed);
+  }
+  return worker;
+}
+
+void BlockLedger::invite(const Block& block) noexcept {
+  if (const auto who = worker(); who != 0) Meeting{block.bytes()}.invite(who);
+}
+
+void BlockLedger::invite(const wire::Holds& holds) noexcept {
+  holds.for_each([this](const wire::Hold& hold) {
+    const auto& block = static_cast<const Block&>(hold);
+    if (block.is_meeting()) invite(block);
+  });
+}
+
+/// With the table's lock held.
+void BlockLedger::leave_meetings(bool in_peace) noexcept {
+  const auto pid = pid_.exchange(0, std::memory_order_relaxed);
+  worker_.store(0, std::memory_order_relaxed);
+  if (pid == 0) return;
+  for (const Block& block : BlockTable::here().entries_) {
+    const bool is_there = block.kind_ == Block::Kind::own ||
+                          (block.kind_ != Block::Kind::none && block.count_->load() > 0);
+    if (!is_there || !block.is_meeting()) continue;
+    const Meeting meeting{block.bytes()};
+    in_peace ? meeting.part(pid) : meeting.lose(pid);
+  }
 }
 
 // --- In the worker -------------------------------------------------------------------------------

@@ -83,13 +83,14 @@ void BlockTable::begin_entry(Block& block) noexcept {
   if (++block.generation_ == 0) block.generation_ = 1;
   block.serial_ = serial_++;
   block.last_ = 1;
+  block.meets_ = false;
   block.shown_ = block.shown_end_ = nullptr;
 }
 
-Block& BlockTable::make(std::size_t bytes) {
+Block& BlockTable::make(std::size_t bytes, Content content) {
   if (waiting_blocks.load(std::memory_order_relaxed) != 0) sweep();
   Region& region = Region::of_this_process(sys::lock_forks());
-  const auto memory = region.acquire_block(bytes);
+  const auto memory = region.acquire_block(bytes, content);
   try {
     const Lock lock{mutex_};
     region_ = &region;
@@ -99,6 +100,7 @@ Block& BlockTable::make(std::size_t bytes) {
     block.kind_ = Block::Kind::own;
     block.data_ = memory.data();
     block.size_ = memory.size();
+    block.content_ = content;
     block.count_ = &block.own_count_;
     block.own_count_ = 1;
     region.generation(block.index_) = block.generation_;
@@ -131,8 +133,7 @@ Block& BlockTable::find(const BlockName& name) {
     return block;
   }
   const Birth* const birth = own_birth();
-  if (birth == nullptr || name.table != table_mark(birth->region->stamp()))
-    throw_unknown();
+  if (birth == nullptr || name.table != table_mark(birth->region->stamp())) throw_unknown();
   Block& block = receive(*birth, index, name.generation);
   auto* const from = pointer<std::byte>(name.address());
   show(*birth, block, from, from + name.bytes);
@@ -366,7 +367,7 @@ void BlockTable::give_back(Lock& lock, Block* doomed) noexcept {
     Block& block = *std::exchange(doomed, doomed->next_);
     lock.unlock();
     block.companion_.reset();
-    region_->release_block({block.data_, block.size_});
+    region_->release_block({block.data_, block.size_}, block.content_);
     lock.lock();
     block.next_ = std::exchange(free_, &block);
     --alive_;
@@ -397,6 +398,12 @@ void BlockTable::end_carried(const void* maker) noexcept {
   const Lock lock{mutex_};
   for (BlockLedger* ledger : ledgers_)
     if (ledger->inheritance_.maker == maker) ledger->inheritance_.maker = nullptr;
+}
+
+void BlockTable::note_meeting(const Block& block, const void* maker) noexcept {
+  const Lock lock{mutex_};
+  for (BlockLedger* ledger : ledgers_)
+    if (ledger->inheritance_.maker == maker) ledger->invite(block);
 }
 
 bool BlockTable::has_blocks() noexcept {

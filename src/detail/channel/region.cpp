@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <utility>
 
 namespace apalis::detail::channel {
 namespace {
@@ -106,7 +107,11 @@ void Region::back_held(std::uint32_t slice, std::uint32_t from, std::uint32_t to
   back(inherited(slice, from), inherited(slice, to - 1));
 }
 
-std::span<std::byte> Region::acquire_block(std::size_t bytes) {
+std::span<std::byte> Region::acquire_block(std::size_t bytes, Content content) {
+  if (content == Content::any) {
+    if (const auto kept = take_kept_block(BlockSpace::rounded(bytes)); !kept.empty()) return kept;
+  }
+  tend_kept_block();
   std::optional<std::size_t> offset;
   {
     const std::lock_guard lock{block_mutex_};
@@ -116,8 +121,17 @@ std::span<std::byte> Region::acquire_block(std::size_t bytes) {
     throw SystemError("apalis: no address space left for a shared block (see ulimit -v and -f)",
                       ENOMEM);
   const std::span block{block_range().data() + *offset, BlockSpace::rounded(bytes)};
-  try {
+  const auto back = [&] {
     memory_.back(static_cast<std::size_t>(block.data() - memory_.data()), block.size());
+  };
+  try {
+    try {
+      back();
+    } catch (const SystemError&) {
+      if (!keeps_block_.load(std::memory_order_relaxed)) throw;
+      give_back_kept_block(std::chrono::seconds{0});
+      back();
+    }
   } catch (...) {
     sys::discard(block.data(), block.size());  // what there was of it is zero as well
     free_block(block);
@@ -126,7 +140,37 @@ std::span<std::byte> Region::acquire_block(std::size_t bytes) {
   return block;
 }
 
-void Region::release_block(std::span<std::byte> block) noexcept {
+void Region::release_block(std::span<std::byte> block, Content content) noexcept {
+  constexpr std::size_t least_kept = std::size_t{1} << 20;
+  constexpr std::size_t most_kept = std::size_t{256} << 20;
+  if (content == Content::any && block.size() >= least_kept && block.size() <= most_kept) {
+    const std::lock_guard lock{block_mutex_};
+    std::swap(block, kept_);
+    keeps_block_.store(true, std::memory_order_relaxed);
+    kept_since_ = std::chrono::steady_clock::now();
+  }
+  if (!block.empty()) give_back(block);
+}
+
+std::span<std::byte> Region::take_kept_block(std::size_t size) noexcept {
+  const std::lock_guard lock{block_mutex_};
+  if (kept_.size() != size) return {};
+  keeps_block_.store(false, std::memory_order_relaxed);
+  return std::exchange(kept_, {});
+}
+
+void Region::give_back_kept_block(std::chrono::seconds age) noexcept {
+  std::span<std::byte> old;
+  {
+    const std::lock_guard lock{block_mutex_};
+    if (std::chrono::steady_clock::now() - kept_since_ < age) return;
+    old = std::exchange(kept_, {});
+    keeps_block_.store(false, std::memory_order_relaxed);
+  }
+  if (!old.empty()) give_back(old);
+}
+
+void Region::give_back(std::span<std::byte> block) noexcept {
   if (!sys::discard(block.data(), block.size())) std::memset(block.data(), 0, block.size());
   free_block(block);
 }

@@ -149,6 +149,16 @@ struct WorkerDiedCodec {
   }
 };
 
+struct BarrierBrokenCodec {
+  static bool encode(Buffer& buffer, const BarrierBroken& e) {
+    wire::encode(buffer, e.pid());
+    return true;
+  }
+  static BarrierBroken decode(Reader& payload, const std::string& what) {
+    return {what, wire::decode<pid_t>(payload)};
+  }
+};
+
 template <class E>
 ExceptionKind by_message() {
   return make_exception_kind<E, MessageCodec<E>>();
@@ -188,6 +198,7 @@ std::span<const ExceptionKind> standard_exception_kinds() {
       by_message<TimedOut>(),
       make_exception_kind<SystemError, ApalisSystemErrorCodec>(),
       make_exception_kind<WorkerDied, WorkerDiedCodec>(),
+      make_exception_kind<BarrierBroken, BarrierBrokenCodec>(),
   };
   return kinds;
 }

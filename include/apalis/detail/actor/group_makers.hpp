@@ -154,6 +154,9 @@ class SameGroupMaker final : public GroupMaker {
       : GroupMaker(&Share<A>::destroy, objects), args_(args...) {
     may_have_blocks = !(has_no_blocks<Args> && ...);
   }
+  SameGroupMaker(const SameGroupMaker&) = delete;
+  SameGroupMaker& operator=(const SameGroupMaker&) = delete;
+  ~SameGroupMaker() { note_meetings(*this, args_); }
 
   void* make() override {
     auto share = std::make_unique<Share<A>>(this->share());

@@ -46,6 +46,16 @@ template <class T>
 inline constexpr bool has_no_blocks = wire::bytes_copyable<std::decay_t<T>> ||
                                       wire::is_byte_string<sent_as_t<T>>;
 
+/// Of a maker's arguments, when its workers have been forked.
+template <class... Args>
+void note_meetings(const Maker& maker, const std::tuple<Args...>& args) noexcept {
+  const auto note = [&]<class T>(const T& arg) {
+    if constexpr (requires { wire::ByName<T>::meeting(arg); })
+      channel::note_meeting(wire::ByName<T>::meeting(arg), &maker);
+  };
+  std::apply([&](const auto&... each) { (note(each), ...); }, args);
+}
+
 /// Constructs it there.
 template <class A, class... Args>
 class InPlaceMaker final : public Maker {
@@ -55,6 +65,9 @@ class InPlaceMaker final : public Maker {
         args_(std::forward<Args>(args)...) {
     may_have_blocks = !(has_no_blocks<Args> && ...);
   }
+  InPlaceMaker(const InPlaceMaker&) = delete;
+  InPlaceMaker& operator=(const InPlaceMaker&) = delete;
+  ~InPlaceMaker() { note_meetings(*this, args_); }
 
   void* make() override {
     return std::apply([](auto&&... args) { return new A(std::forward<Args>(args)...); },

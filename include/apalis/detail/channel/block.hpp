@@ -8,6 +8,7 @@
 //   const BlockName name = name_block(*mine, mine->bytes(), message);   // keeps it meanwhile
 //   const BlockPointer theirs = find_block(name);                    // in the worker
 
+#include <apalis/detail/channel/block_space.hpp>
 #include <apalis/detail/sys/process_stamp.hpp>
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/hold.hpp>
@@ -75,6 +76,13 @@ class Block final : public wire::Hold {
   [[nodiscard]] const std::shared_ptr<const void>& companion() const noexcept {
     return companion_;
   }
+  /// A Meeting is at its start: processes that have it and end are its affair.
+  void mark_meeting() noexcept { meets_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool is_meeting() const noexcept { return meets_.load(std::memory_order_relaxed); }
+  /// Whether nobody else in this process refers to it, which may change.
+  [[nodiscard]] bool is_last_reference() const noexcept {
+    return count_->load(std::memory_order_relaxed) == last_.load(std::memory_order_relaxed);
+  }
   /// All of it that this process was told of.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 
@@ -102,9 +110,11 @@ class Block final : public wire::Hold {
   ControlPage* control_ = nullptr;  // of the worker that received it
   bool fenced_ = false;  // its parent can't make up for fences that are left out here
   std::atomic<Kind> kind_{Kind::none};
+  std::atomic<bool> meets_{false};
   bool waits_ = false;        // nobody here refers to it, but workers do
   std::uint64_t serial_ = 0;  // in the order of their making
   std::shared_ptr<const void> companion_;
+  Content content_ = Content::zero;  // that it began with
   // Of what is not own:
   std::uint64_t origin_stamp_ = 0;
   std::uint32_t origin_index_ = 0;
@@ -155,9 +165,9 @@ class BlockPointer {
   Block* block_ = nullptr;
 };
 
-/// Zeroed, backed, aligned to a page; `bytes` > 0. Throws SystemError, and Error where there are too
+/// Zeroed unless `any` content will do, backed, aligned to a page; `bytes` > 0. Throws SystemError, and Error where there are too
 /// many of them.
-[[nodiscard]] BlockPointer make_block(std::size_t bytes);
+[[nodiscard]] BlockPointer make_block(std::size_t bytes, Content content = Content::zero);
 
 /// The name of a part of a block in `message`, which holds the block from now on. Throws Error for
 /// one that whoever the message is for can't have.
@@ -171,6 +181,10 @@ class BlockPointer {
 
 /// Throws Error if a block that a fork left to this process is gone.
 void require_block(const BlockPointer& block);
+
+/// A Meeting was among what the workers of `maker` are made from: each that dies before it can say so
+/// itself is that Meeting's affair.
+void note_meeting(const BlockPointer& block, const void* maker) noexcept;
 
 /// How many blocks wait for workers to let go of them.
 extern std::atomic<std::uint32_t> waiting_blocks;

@@ -6,6 +6,7 @@
 
 #include <apalis/detail/channel/block.hpp>
 #include <apalis/detail/channel/region.hpp>
+#include <apalis/detail/sys/incarnation.hpp>
 #include <apalis/detail/wire/hold.hpp>
 #include <atomic>
 #include <cstddef>
@@ -38,14 +39,18 @@ class BlockLedger {
 
   /// Before a worker is forked: it has copies of all references that there are.
   void begin();
-  /// The worker is gone, and with it all that it had.
-  void end() noexcept;
+  /// The worker that begin() was for.
+  void welcome(pid_t pid) noexcept;
+  /// The worker is gone, and with it all that it had. `in_peace`: as it was to.
+  void end(bool in_peace = false) noexcept;
   /// There will be no more.
   void close() noexcept;
   void forget() noexcept { open_ = false; }
 
   /// Before a message is sent that names these.
   void prepare(const wire::Holds& holds);
+  /// The same for the worker alone, to which the message may not go at once.
+  void invite(const wire::Holds& holds) noexcept;
   /// The message ends at `position`.
   void grant(const wire::Holds& holds, std::uint32_t position) noexcept;
 
@@ -71,6 +76,9 @@ class BlockLedger {
   void clear(std::uint32_t block) noexcept;
   void keep(const Block& block) noexcept;
   void look() noexcept;
+  void invite(const Block& block) noexcept;
+  void leave_meetings(bool in_peace) noexcept;
+  [[nodiscard]] sys::Incarnation worker() noexcept;
   void stop_waiting() noexcept;
 
   Region& region_;
@@ -84,6 +92,8 @@ class BlockLedger {
   std::uint32_t grants_size_ = 0;
   std::uint32_t backed_ = 0;  // blocks whose words have pages
   std::uint64_t born_ = 0;    // blocks of lower serials existed
+  std::atomic<pid_t> pid_{0};
+  std::atomic<sys::Incarnation> worker_{0};  // once it was asked for
   std::vector<std::uint64_t> kept_;  // serials of what it carries
   std::atomic<std::uint64_t> replied_{0};  // 2^32 + position of the last reply with blocks
   std::atomic<WaitedFor> waited_for_{WaitedFor::nothing};

@@ -4,10 +4,14 @@
 // Which parts of a range of addresses are taken: the bookkeeping of the region's blocks.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
 namespace apalis::detail::channel {
+
+/// What a new block's bytes are.
+enum class Content : std::uint8_t { zero, any };
 
 /// First fit over whole pages. The lowest place that fits keeps what is in use together, so that
 /// few ranges of a child's mapping differ in what it may see.

@@ -32,7 +32,7 @@ class BlockTable {
   [[nodiscard]] static const Birth* own_birth();
 
   [[nodiscard]] bool has_blocks() noexcept;
-  [[nodiscard]] Block& make(std::size_t bytes);
+  [[nodiscard]] Block& make(std::size_t bytes, Content content);
   [[nodiscard]] Block& adopt(const Block& of_ancestor);
   void require(const Block& of_ancestor);
   [[nodiscard]] Block& find(const BlockName& name);
@@ -47,6 +47,7 @@ class BlockTable {
   /// A reference goes in the CarriedEnd of `maker`.
   void note_carried(const Block& block, const void* maker) noexcept;
   void end_carried(const void* maker) noexcept;
+  void note_meeting(const Block& block, const void* maker) noexcept;
 
  private:
   friend class BlockLedger;

@@ -13,6 +13,8 @@
 #include <apalis/detail/sys/memory.hpp>
 #include <apalis/detail/sys/per_process.hpp>
 #include <apalis/detail/sys/process_stamp.hpp>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -43,9 +45,16 @@ class Region {
 
   /// Whole pages of zeros, at least `bytes` (not 0) of them and aligned to a page, which no access
   /// can miss. Throws SystemError: no memory, no addresses left.
-  [[nodiscard]] std::span<std::byte> acquire_block(std::size_t bytes);
-  /// Takes back what acquire_block() gave, and gives its memory back to the system.
-  void release_block(std::span<std::byte> block) noexcept;
+  [[nodiscard]] std::span<std::byte> acquire_block(std::size_t bytes,
+                                                   Content content = Content::zero);
+  /// Takes back what acquire_block() gave, and gives its memory back to the system: if its content
+  /// was `any`, a second later at the earliest, for the next one of that size and kind.
+  void release_block(std::span<std::byte> block, Content content = Content::zero) noexcept;
+  /// Gives back what was kept for a second. To be called now and then.
+  void tend_kept_block() noexcept {
+    if (keeps_block_.load(std::memory_order_relaxed)) [[unlikely]]
+      give_back_kept_block(std::chrono::seconds{1});
+  }
   /// A child sees the blocks below this from the start.
   [[nodiscard]] const std::byte* visible_blocks_end() const noexcept {
     return block_range().data() + blocks_.reach();
@@ -97,6 +106,9 @@ class Region {
   static constexpr std::size_t header_bytes = slice_bytes;  // keeps slices aligned
 
   void free_block(std::span<std::byte> block) noexcept;
+  [[nodiscard]] std::span<std::byte> take_kept_block(std::size_t size) noexcept;
+  void give_back_kept_block(std::chrono::seconds age) noexcept;
+  void give_back(std::span<std::byte> block) noexcept;
 
   sys::SharedMemory memory_;
   sys::Fd event_ = sys::make_event();
@@ -106,6 +118,9 @@ class Region {
   std::vector<std::uint32_t> free_;  // used before, zeroed again
   std::mutex block_mutex_;
   BlockSpace blocks_;
+  std::span<std::byte> kept_;  // one freed block that has its pages still
+  std::atomic<bool> keeps_block_{false};
+  std::chrono::steady_clock::time_point kept_since_;
   std::vector<int> core_list_ = sys::allowed_core_list();
   std::uint64_t stamp_ = sys::process_stamp();
   int cores_;

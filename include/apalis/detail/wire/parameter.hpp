@@ -235,6 +235,7 @@ void with_converted(Argument&& argument, Use&& use) {
 /// Bytes that a parameter takes in every call; 0 if that depends on the argument.
 template <class P>
 inline constexpr std::size_t fixed_size =
-    bytes_copyable<Decoded<P>> && !borrowed<Decoded<P>> ? sizeof(Decoded<P>) : 0;
+    bytes_copyable<Decoded<P>> && !borrowed<Decoded<P>> && !by_name<Decoded<P>>
+        ? sizeof(Decoded<P>) : 0;
 
 }  // namespace apalis::detail::wire
