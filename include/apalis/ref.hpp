@@ -123,6 +123,7 @@ class Ref {
     requires is_array
   {
     using Element = typename Block::value_type;
+    detail::actor::require_ref(block_);
     return std::span<const Element>(reinterpret_cast<const Element*>(bytes_.data()),
                                     bytes_.size() / sizeof(Element));
   }

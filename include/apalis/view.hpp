@@ -10,12 +10,12 @@
 //   apalis::View<double> v = h.call(&Field::all).get();         // nor behind its arrival
 //   double first = v[0];
 
-#include <apalis/detail/core/bad_index.hpp>
-#include <apalis/detail/wire/bytes_copyable.hpp>
+#include <apalis/error.hpp>
 #include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -33,8 +33,7 @@ namespace apalis {
 /// **Throws:** at() Error for an index that there is not.
 template <class T>
 class View {
-  static_assert(detail::wire::bytes_copyable<T> && std::copy_constructible<T> &&
-                    !std::is_same_v<T, bool>,
+  static_assert(std::is_trivially_copyable_v<T> && !std::is_same_v<T, bool>,
                 "apalis: View<T> needs a T that crosses as its bytes: numbers, enumerations and "
                 "plain structs of them");
 
@@ -65,7 +64,9 @@ class View {
   /// `index` < size().
   [[nodiscard]] const T& operator[](std::size_t index) const noexcept { return elements_[index]; }
   [[nodiscard]] const T& at(std::size_t index) const {
-    if (index >= size()) detail::throw_bad_index(index, size());
+    if (index >= size()) [[unlikely]]
+      throw Error("apalis: index " + std::to_string(index) + " of " + std::to_string(size()) +
+                  " elements");
     return elements_[index];
   }
 

@@ -117,6 +117,7 @@ TEST_CASE("a Ref that refers to nothing says so", "[ref]") {
   const Ref<Table> none;
   CHECK_FALSE(none);
   CHECK_THROWS_WITH(*none, ContainsSubstring("refers to nothing"));
+  CHECK_THROWS_WITH(Ref<std::string>{}.span(), ContainsSubstring("refers to nothing"));
   Ref<Table> table = apalis::put(table_of(1));
   const Ref<Table> moved = std::move(table);
   CHECK(moved);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <apalis/detail/actor/ref_cache.hpp>
 #include <apalis/detail/sys/per_process.hpp>
+#include <apalis/detail/wire/reader.hpp>
 #include <apalis/error.hpp>
-#include <apalis/ref.hpp>
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <list>
@@ -181,11 +181,3 @@ void require_nothing_named(const wire::Buffer& encoded) {
 }
 
 }  // namespace apalis::detail::actor
-
-namespace apalis {
-
-void limit_ref_cache(std::size_t bytes) noexcept {
-  detail::actor::RefCache::of_this_process().limit(bytes);
-}
-
-}  // namespace apalis

@@ -25,7 +25,6 @@
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/detail/wire/sendable.hpp>
-#include <apalis/view.hpp>
 
 namespace apalis::detail::wire {
 

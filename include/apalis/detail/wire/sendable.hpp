@@ -14,11 +14,7 @@
 #include <apalis/detail/wire/archive.hpp>
 #include <apalis/detail/wire/bytes_copyable.hpp>
 #include <apalis/detail/wire/std_types.hpp>
-
-namespace apalis {
-template <class T>
-class View;
-}  // namespace apalis
+#include <apalis/view.hpp>
 
 namespace apalis::detail::wire {
 
@@ -134,7 +130,7 @@ consteval bool is_sendable() {
   } else if constexpr (std::is_scalar_v<T> || std::is_array_v<T> || std::is_abstract_v<T>) {
     return false;
   } else if constexpr (is_result_view<T>) {
-    return true;
+    return is_bytes_copyable<typename T::value_type>();
   } else if constexpr (Elements<T>::known) {
     return are_sendable_elements<Elements<T>::loaded, typename Elements<T>::type>;
   } else {
