@@ -40,8 +40,8 @@ inline const wire::Entry* check_entry(const actor::Link& link, const std::byte* 
 ///
 /// All of them are const, as with a pointer: what changes is the object.
 /// **Threads:** any number at once.
-/// **Blocks:** never for a call, but while the buffers are full (about 2000 small calls, 256 KiB),
-/// taking replies in meanwhile.
+/// **Blocks:** never for a call, but while the buffers are full (about 2000 small calls, 256 KiB; with
+/// a larger one, until the worker has read most of it), taking replies in meanwhile.
 /// **Ordering:** one FIFO per object and submitting thread of call, post, get, set, copy.
 template <class Self, class A>
 class ObjectCalls {

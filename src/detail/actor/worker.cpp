@@ -104,12 +104,10 @@ class Worker::Stream final : public wire::AttachmentReader {
     return copy.bytes();
   }
 
-  /// What nobody asked for, and the views.
+  /// Passes over what nobody asked for.
   void end() {
     if (left_ > 0) [[unlikely]]
       read(left_, [](std::span<const std::byte>) {});
-    if (!worker_.views_.empty()) [[unlikely]]
-      worker_.views_.clear();
   }
 
  private:
@@ -166,6 +164,8 @@ bool Worker::serve() {
       return false;
   }
   if (!in_pieces) release(arrival);
+  if (!views_.empty()) [[unlikely]]
+    views_.clear();  // only now: a result may have been part of one
   reach(Point::child_released);
   gathered_.clear();
   gathered_.shrink(kept_capacity);
