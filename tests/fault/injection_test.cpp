@@ -87,6 +87,10 @@ Row row_of(Call call) {
       return {"event", {EMFILE, ENFILE}};
     case Call::thread:
       return {"thread", {EAGAIN}};
+    case Call::file:
+      return {"file", {EACCES, ENOSPC}};
+    case Call::find_process:
+      return {"find_process", {ENOENT, EMFILE}};
   }
   throw std::logic_error("a call without a row");
 }
@@ -113,6 +117,7 @@ struct Subject {
   int total = 0;
   int add(int x) { return total += x; }
   std::string echo(std::string text) const { return text; }
+  bool meet(const apalis::Barrier& barrier) const { return barrier.arrive_and_wait_for(500ms); }
   int die_now() {
     ::raise(SIGKILL);
     return 0;
@@ -174,6 +179,20 @@ void whole_life(bool served) {
   attempt([] {
     Handler<Subject> h{{.backend = apalis::Backend::threads}, std::in_place};
     use(h);
+    h.close();
+  });
+  attempt([] {
+    Handler<Subject> h;
+    const auto text = apalis::share(std::string(70'000, 'x'), {.directory = "/tmp"});
+    settle(h.call(&Subject::echo, text));
+    h.close();
+  });
+  attempt([] {
+    Handler<Subject> h;
+    const apalis::Barrier barrier(2);
+    auto met = h.call(&Subject::meet, barrier);
+    (void)barrier.arrive_and_wait_for(500ms);
+    settle(std::move(met));
     h.close();
   });
   ForkServer::stop();

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <apalis/detail/sys/fault.hpp>
 #include <apalis/detail/sys/fd.hpp>
 #include <apalis/detail/sys/incarnation.hpp>
 #include <apalis/detail/sys/process_stamp.hpp>
@@ -45,6 +46,7 @@ std::uint64_t number(std::string_view text) noexcept {
 }
 
 std::optional<Stat> read_stat(pid_t pid) noexcept {
+  if (injected_fault(Call::find_process) != 0) return std::nullopt;
   const Fd file{::open(stat_path(pid).data(), O_RDONLY | O_CLOEXEC)};
   if (!file) return std::nullopt;
   std::array<char, 1024> buffer;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <apalis/detail/sys/incarnation.hpp>
-
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <apalis/detail/sys/incarnation.hpp>
+#include <cerrno>
+
 #include "support/catch.hpp"
+#include "unit/refusing.hpp"
 
 namespace sys = apalis::detail::sys;
 
@@ -49,6 +51,17 @@ TEST_CASE("a process has ended before it is reaped, and after", "[incarnation]")
   CHECK(sys::has_ended(its_own));
   ::close(told[0]);
   ::close(told[1]);
+}
+
+TEST_CASE("without /proc a process is known by its pid alone", "[incarnation]") {
+  const apalis::test::Refusing refusing{sys::Call::find_process, ENOENT};
+  CHECK(sys::incarnation_of(::getpid()) == static_cast<std::uint32_t>(::getpid()));
+  CHECK(!sys::has_ended(static_cast<std::uint32_t>(::getpid())));
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) ::_exit(0);
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  CHECK(sys::has_ended(static_cast<std::uint32_t>(child)));
 }
 
 TEST_CASE("what is no process has not ended", "[incarnation]") {

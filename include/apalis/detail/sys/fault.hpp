@@ -34,6 +34,7 @@ enum class Call {
   arm_report,  // sigaltstack and sigaction for crash reports
   event,       // eventfd, epoll_create1, timerfd_create
   thread,      // pthread_create
+  find_process,  // open of /proc/PID/stat
   file,        // open and write of files that hold shared values
 };
 inline constexpr int call_count = static_cast<int>(Call::file) + 1;
