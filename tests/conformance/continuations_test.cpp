@@ -349,6 +349,22 @@ TEST_CASE("a continuation may drop its own token", "[continuations]") {
   CHECK(after.get() == 1000);
 }
 
+TEST_CASE("one that runs at once may drop its own token", "[continuations]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Subject>(backend);
+  auto t = std::make_unique<Token<Text>>(h.call(&Subject::text, 1000));
+  t->wait();
+  auto after = t->then([&](const Text& text) {
+    t.reset();
+    return text.text.size();
+  });
+  CHECK(after.get() == 1000);
+  auto given = h.call(&Subject::text, 1000);
+  given.wait();
+  CHECK(std::move(given).then([](Text text) { return text.text.size(); }).get() == 1000);
+}
+
 TEST_CASE("the results of many continuations can be got together", "[continuations]") {
   const auto backend = each_backend();
   CAPTURE(backend);

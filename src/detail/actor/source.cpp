@@ -38,6 +38,14 @@ void run_continuations(State& state, Continuation* attached_last_first) noexcept
 
 }  // namespace
 
+void run_at_once(State& state, Continuation& continuation) noexcept {
+  const Running now{&state, running};
+  running = &now;
+  continuation.run(state);
+  running = now.outer;
+  if (state.abandoned && !state.is_continued_here()) delete &state;
+}
+
 std::size_t continuations_run() noexcept { return continuations_so_far; }
 
 Source::~Source() = default;

@@ -100,7 +100,7 @@ class ComputedState : public ResultState<R> {
 /// Lets go of a state, whatever its phase.
 struct Abandon {
   void operator()(State* state) const noexcept {
-    if (state->phase() == State::Phase::settled) {
+    if (state->phase() == State::Phase::settled && !state->is_continued_here()) {
       delete state;
     } else if (state->source()->is_here()) {
       state->source()->abandon(*state);

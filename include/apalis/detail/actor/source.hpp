@@ -160,4 +160,7 @@ class Source {
 /// How many of the user's continuations this thread has run so far.
 [[nodiscard]] std::size_t continuations_run() noexcept;
 
+/// Runs one for a settled state, whose token may be dropped by it: the state then ends behind it.
+void run_at_once(State& state, Continuation& continuation) noexcept;
+
 }  // namespace apalis::detail::actor

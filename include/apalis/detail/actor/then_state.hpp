@@ -45,7 +45,7 @@ class ThenState final : public ComputedState<R>, private Continuation {
     before_ = std::move(owned);
     State::attach(*before.source());
     this->set_phase(State::Phase::pending);
-    if (!before.source()->attach(before, *this)) run(before);
+    if (!before.source()->attach(before, *this)) run_at_once(before, *this);
   }
 
   bool cancel(Source::Cancel /*how*/) override { return this->source()->cancel_computed(*this); }
