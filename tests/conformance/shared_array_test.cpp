@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Arrays that the caller and the objects share.
+#include <apalis/detail/sys/free_memory.hpp>
 #include <apalis/shared_array.hpp>
 #include <array>
 #include <atomic>
@@ -115,6 +116,17 @@ TEST_CASE("an array of two dimensions lies row by row", "[shared_array]") {
   CHECK(cube(1, 2, 3) == -1);
   CHECK(&cube(1, 2, 3) == cube.data() + 23);
   CHECK(cube.row(1).size() == 12);
+}
+
+TEST_CASE("an array that no memory can hold is refused before it is begun", "[shared_array]") {
+  const auto tera = std::uint64_t{1} << 40;  // what there are addresses for
+  const auto left = apalis::detail::sys::free_memory();
+  if (left >= tera / 2) return;  // a machine of that size would hold it
+  CHECK_THROWS_WITH(SharedArray<char>(tera / 2),
+                    ContainsSubstring("524288 MiB is more than the ") &&
+                        ContainsSubstring("free some, or keep the data in a file"));
+  SharedArray<char> smaller(1000);  // what was refused left nothing behind
+  smaller[999] = 1;
 }
 
 TEST_CASE("what is checked says what is wrong", "[shared_array]") {

@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <apalis/detail/channel/region.hpp>
 #include <apalis/detail/sys/cpu.hpp>
+#include <apalis/detail/sys/free_memory.hpp>
 #include <apalis/detail/sys/futex.hpp>
 #include <apalis/detail/sys/system_error.hpp>
 #include <cerrno>
 #include <cstring>
 #include <new>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace apalis::detail::channel {
@@ -112,6 +114,7 @@ std::span<std::byte> Region::acquire_block(std::size_t bytes, Content content) {
     if (const auto kept = take_kept_block(BlockSpace::rounded(bytes)); !kept.empty()) return kept;
   }
   tend_kept_block();
+  require_free_memory(BlockSpace::rounded(bytes));
   std::optional<std::size_t> offset;
   {
     const std::lock_guard lock{block_mutex_};
@@ -138,6 +141,20 @@ std::span<std::byte> Region::acquire_block(std::size_t bytes, Content content) {
     throw;
   }
   return block;
+}
+
+void Region::require_free_memory(std::size_t size) {
+  constexpr std::size_t least_asked = std::size_t{64} << 20;  // to ask costs 1 % of backing this
+  if (size < least_asked || size <= sys::free_memory()) return;
+  give_back_kept_block(std::chrono::seconds{0});
+  const auto left = sys::free_memory();
+  if (size <= left) return;
+  constexpr std::size_t mega = std::size_t{1} << 20;
+  throw SystemError("apalis: a shared block of " + std::to_string(size / mega) +
+                        " MiB is more than the " + std::to_string(left / mega) +
+                        " MiB of memory that this machine or its container has left: free some, "
+                        "or keep the data in a file (share(x, {.directory = ...}))",
+                    ENOMEM);
 }
 
 void Region::release_block(std::span<std::byte> block, Content content) noexcept {

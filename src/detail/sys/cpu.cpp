@@ -2,6 +2,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <apalis/detail/sys/control_group.hpp>
 #include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/fault.hpp>
 #include <cerrno>
@@ -9,7 +10,6 @@
 #include <fstream>
 #include <limits>
 #include <memory>
-#include <sstream>
 #include <string>
 
 namespace apalis::detail::sys {
@@ -37,46 +37,16 @@ double quota_v1(const std::string& folder) {
   return quota / period;
 }
 
-/// The tightest quota of the group at `path` and of every group around it.
-double tightest(const std::string& root, std::string path, double (*quota)(const std::string&)) {
-  double result = quota(root);
-  while (path.size() > 1 && path.front() == '/') {
-    result = std::min(result, quota(root + path));
-    path.resize(path.find_last_of('/'));
-  }
-  return result;
-}
-
 double cgroup_quota() {
   double result = unlimited;
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {  // hierarchy:controllers:path
-    const auto first = line.find(':');
-    const auto second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const auto controllers = line.substr(first + 1, second - first - 1);
-    const auto path = line.substr(second + 1);
-    if (controllers.empty()) {
-      result = std::min(result, tightest("/sys/fs/cgroup", path, quota_v2));
-      continue;
-    }
-    std::istringstream names(controllers);
-    for (std::string name; std::getline(names, name, ',');)
-      if (name == "cpu") {
-        result = std::min(result, tightest("/sys/fs/cgroup/" + controllers, path, quota_v1));
-        result = std::min(result, tightest("/sys/fs/cgroup/cpu", path, quota_v1));
-      }
-  }
+  for (const auto& group : control_groups("cpu"))
+    result = std::min(result, group.unified ? quota_v2(group.path) : quota_v1(group.path));
   return result;
 }
 
 struct FreeSet {
   void operator()(cpu_set_t* set) const noexcept { CPU_FREE(set); }
 };
-
-}  // namespace
-
-namespace {
 
 /// Calls `use(set, bytes)` with the affinity mask of this thread. False if it can't be read.
 template <class Use>

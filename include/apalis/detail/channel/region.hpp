@@ -105,6 +105,8 @@ class Region {
  private:
   static constexpr std::size_t header_bytes = slice_bytes;  // keeps slices aligned
 
+  /// The kernel would begin to back a block that can't be, and kill somebody half way.
+  void require_free_memory(std::size_t size);
   void free_block(std::span<std::byte> block) noexcept;
   [[nodiscard]] std::span<std::byte> take_kept_block(std::size_t size) noexcept;
   void give_back_kept_block(std::chrono::seconds age) noexcept;
