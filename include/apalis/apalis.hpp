@@ -11,6 +11,8 @@
 #include <apalis/coroutine.hpp>
 #include <apalis/cpu_count.hpp>
 #include <apalis/each.hpp>
+#include <apalis/engine.hpp>
+#include <apalis/engine_options.hpp>
 #include <apalis/error.hpp>
 #include <apalis/event_loop.hpp>
 #include <apalis/fork_server.hpp>

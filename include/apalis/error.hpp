@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -130,6 +131,26 @@ class BatchError : public Error {
   std::size_t failures_;
   std::shared_ptr<const void> outcomes_;
   const std::type_info* type_;  // of R
+};
+
+/// Some items of an Engine's map failed. cause() is what they threw, or a WorkerDied: then it is one
+/// of them, or more, that ended the worker.
+class MapError : public Error {
+ public:
+  MapError(const std::string& what, std::uint64_t first, std::uint64_t last,
+           std::exception_ptr cause)
+      : Error(what), first_(first), last_(last), cause_(std::move(cause)) {}
+
+  /// The item's index; the first of several.
+  [[nodiscard]] std::uint64_t index() const noexcept { return first_; }
+  /// The last one's; most often the same.
+  [[nodiscard]] std::uint64_t last_index() const noexcept { return last_; }
+  [[nodiscard]] const std::exception_ptr& cause() const noexcept { return cause_; }
+
+ private:
+  std::uint64_t first_;
+  std::uint64_t last_;
+  std::exception_ptr cause_;
 };
 
 /// Mixin of every exception that was thrown in a worker and is rethrown here. It is not derived

@@ -39,7 +39,7 @@ bool drive_all(std::span<Source* const> sources, FunctionRef<bool()> done, Deadl
     if (look()) return true;
     const auto now = Clock::now();
     if (now >= deadline) return false;
-    if (now - start < patience) {
+    if (now - start < patience && !sources.empty() && !sources.front()->crowded()) {
       sys::yield_core();
       continue;
     }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How many items go to a worker at once.
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+
+namespace apalis::detail::engine {
+
+/// Batches of a number, or of a size, that was asked for; or else of a size that follows what the
+/// items were measured to cost: long enough that sending one costs little, and smaller towards the
+/// end so that the workers end together (guided self-scheduling: Polychronopoulos and Kuck, 1987).
+///
+/// **Threads:** one at a time.
+class Pace {
+ public:
+  /// Of a measured size.
+  explicit Pace(std::size_t workers) noexcept : workers_(workers) {}
+  /// That many batches of `length` items, which differ by one item at most.
+  [[nodiscard]] static Pace of_batches(std::size_t batches, std::size_t length) noexcept;
+  [[nodiscard]] static Pace of_size(std::size_t items) noexcept;
+
+  /// The size of the next batch; `left`: items, where that is known. At least 1.
+  [[nodiscard]] std::size_t next(std::optional<std::size_t> left) noexcept;
+
+  /// A batch came back.
+  void learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t bytes) noexcept;
+
+  /// Whether a worker should have its next batch while it runs another.
+  [[nodiscard]] bool sends_ahead() const noexcept { return ahead_; }
+
+ private:
+  Pace() = default;
+
+  std::size_t workers_ = 1;
+  std::size_t fixed_ = 0;    // items; 0: measured
+  std::size_t longer_ = 0;   // so many batches have one item more
+  double cost_ = 0;          // nanoseconds an item; 0: not known
+  double bytes_ = 0;         // an item
+  std::size_t largest_ = 0;  // batch so far that came back
+  bool ahead_ = false;
+};
+
+}  // namespace apalis::detail::engine

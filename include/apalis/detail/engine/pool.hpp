@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The workers of an engine: made when they are needed, ended when they were idle for long.
+
+#include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/engine/seat.hpp>
+#include <apalis/engine_options.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace apalis::detail::engine {
+
+/// A counted reference to a link, which outlives the pool's own.
+class LinkPointer {
+ public:
+  LinkPointer() noexcept = default;
+  /// Takes over a reference.
+  explicit LinkPointer(actor::Link* counted) noexcept : link_(counted) {}
+  LinkPointer(const LinkPointer& other) noexcept : link_(other.link_) {
+    if (link_ != nullptr) link_->retain();
+  }
+  LinkPointer(LinkPointer&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
+  LinkPointer& operator=(LinkPointer other) noexcept {
+    std::swap(link_, other.link_);
+    return *this;
+  }
+  ~LinkPointer() {
+    if (link_ != nullptr) link_->release();
+  }
+  [[nodiscard]] actor::Link* get() const noexcept { return link_; }
+  [[nodiscard]] actor::Link& operator*() const noexcept { return *link_; }
+  [[nodiscard]] actor::Link* operator->() const noexcept { return link_; }
+
+ private:
+  actor::Link* link_ = nullptr;
+};
+
+/// **Owns** the workers.
+/// **Threads:** any.
+/// **Fork:** works only in the process that made it; a fork's copy destructs as nothing.
+/// **Blocks:** link() for a fork; close() and the destructor until the workers have ended.
+class Pool {
+ public:
+  Pool(Backend backend, EngineOptions options, std::size_t most);
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  ~Pool();
+
+  /// How many workers there can be.
+  [[nodiscard]] std::uint32_t most() const noexcept;
+  [[nodiscard]] Backend backend() const noexcept;
+  [[nodiscard]] bool is_here() const noexcept;
+
+  /// Worker `index` < most(), which is made if there is none. Throws SystemError, Error.
+  [[nodiscard]] LinkPointer link(std::uint32_t index);
+  [[nodiscard]] bool is_open(std::uint32_t index) const noexcept;
+  /// It died: the next link() makes another one.
+  void lose(std::uint32_t index, const LinkPointer& dead) noexcept;
+
+  /// Batches that any run has there.
+  void add_load(std::uint32_t index, int batches) noexcept;
+  [[nodiscard]] int load(std::uint32_t index) const noexcept;
+
+  /// For workers made from now on; ends those that there are.
+  void add_start(std::function<void()> hook);
+  void add_stop(std::function<void()> hook);
+
+  [[nodiscard]] std::vector<pid_t> pids() const;
+  /// How many workers there are.
+  [[nodiscard]] std::size_t open() const noexcept;
+
+  /// Ends the workers that have had nothing to do for EngineOptions::idle_timeout.
+  void end_idle();
+  /// Ends all workers, after what they were given. Throws what the stop hooks throw.
+  void close();
+
+ private:
+  struct Core;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace apalis::detail::engine

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// One map while it runs: batches of items on their way to workers and back, whatever they hold.
+
+#include <apalis/detail/actor/result_state.hpp>
+#include <apalis/detail/actor/worker_group.hpp>
+#include <apalis/detail/engine/pace.hpp>
+#include <apalis/detail/engine/pool.hpp>
+#include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/reader.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace apalis::detail::engine {
+
+/// Behind the Entry of a batch: which items it has.
+struct BatchHeader {
+  std::uint64_t run;
+  std::uint64_t first;  // index of its first item
+  std::uint32_t skip;   // items that are there but not to be run
+  std::uint32_t count;  // items to be run after those
+};
+
+/// At the start of a batch's reply.
+struct ReplyHeader {
+  std::uint64_t busy;         // nanoseconds
+  std::uint64_t peak_memory;  // bytes, of the worker so far
+  std::uint32_t values;       // how many follow
+  std::uint32_t failed;       // 1: behind them, why the next one has none
+};
+
+using PartState = actor::PartState;
+using OwnedPart = std::unique_ptr<PartState, actor::Abandon>;
+
+struct Batch {
+  std::uint64_t first = 0;
+  std::uint32_t skip = 0;
+  std::uint32_t count = 0;
+  std::uint32_t lane = 0;
+  std::uint32_t attempts = 0;  // that a worker did not survive
+  std::uint64_t serial = 0;    // of its sending
+  bool done = false;
+  wire::Buffer message;
+  OwnedPart state;
+  ReplyHeader reply{};
+  std::exception_ptr error;  // why it has no reply
+
+  /// Index of its first item that is run.
+  [[nodiscard]] std::uint64_t begin() const noexcept { return first + skip; }
+  [[nodiscard]] std::uint64_t end() const noexcept { return first + skip + count; }
+  [[nodiscard]] bool failed() const noexcept { return error != nullptr || reply.failed != 0; }
+  /// Behind the header.
+  [[nodiscard]] wire::Reader results() const;
+  /// Why a batch that failed did, and the items that this is about.
+  [[noreturn]] void throw_failure(wire::Reader& behind_values) const;
+};
+
+struct RunOptions {
+  bool ordered = true;
+  bool collects = false;  // failed items are results
+  std::uint32_t retries = 0;
+  std::size_t most_batches = 0;  // that are not consumed yet; 0: any number
+};
+
+/// What one worker did for a run.
+struct LaneCounts {
+  std::uint64_t items = 0;
+  std::uint64_t batches = 0;
+  std::chrono::nanoseconds busy{0};
+  std::uint64_t peak_memory = 0;
+  pid_t pid = 0;
+};
+
+/// **Owns** the batches under way. Its end cancels what was not begun.
+/// **Threads:** one.
+/// **Blocks:** next() until a batch is there.
+/// **Peer death:** the batch that its worker ran is run again by others, item by item in the end,
+/// if RunOptions::retries allow; what that worker had not begun is, in any case.
+class Run {
+ public:
+  Run(Pool& pool, Pace pace, RunOptions options);
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  /// The next batch that is done, in order if that was asked for; null once there is none. It stays
+  /// until the next call. Throws what the range and SystemError.
+  Batch* next();
+
+  [[nodiscard]] const RunOptions& options() const noexcept { return options_; }
+  [[nodiscard]] std::span<const LaneCounts> counts() const noexcept { return counts_; }
+
+ protected:
+  virtual ~Run();
+
+  /// Makes workers at once that might otherwise be made later.
+  void open_all(std::size_t most);
+
+  /// How many items there are still, where that is known.
+  [[nodiscard]] virtual std::optional<std::size_t> left() const = 0;
+  /// Appends up to `most` items, fewer at the end of the range; returns how many.
+  virtual std::size_t take(std::size_t most, wire::Buffer& message) = 0;
+  [[nodiscard]] virtual const wire::Entry& batch_entry() const noexcept = 0;
+  /// What a worker is sent before its first batch; false if that is nothing.
+  [[nodiscard]] virtual bool write_frame(wire::Buffer& message) const = 0;
+  /// Code that the message leads to; null for none.
+  [[nodiscard]] virtual const void* code() const noexcept { return nullptr; }
+
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+
+ private:
+  struct Lane {
+    LinkPointer link;
+    OwnedPart frame;  // the message that set it up
+    bool is_set_up = false;
+    bool refused = false;  // by the system
+    std::uint32_t flying = 0;
+  };
+  static constexpr std::uint64_t everything = ~std::uint64_t{0};
+
+  void fill();
+  [[nodiscard]] bool launch_next(std::uint32_t lane);
+  [[nodiscard]] std::optional<std::uint32_t> pick_lane() const;
+  [[nodiscard]] bool open_lane(std::uint32_t index);
+  void set_up(Lane& lane);
+  void launch(Batch& batch, std::uint32_t index);
+  void lose_lane(std::uint32_t index) noexcept;
+  [[nodiscard]] Batch* find_lost() const noexcept;
+  void wait_for_some();
+  void take_in();
+  [[nodiscard]] bool settle(Batch& batch);
+  void mourn(Batch& batch);
+  void divide(Batch& batch);
+  void note_failure(const Batch& batch) noexcept;
+  [[nodiscard]] bool take_done();
+  [[nodiscard]] std::unique_ptr<Batch> fresh();
+
+  const std::uint64_t id_;
+  Pool& pool_;
+  Pace pace_;
+  RunOptions options_;
+  std::vector<Lane> lanes_;
+  std::vector<LaneCounts> counts_;
+  std::deque<std::unique_ptr<Batch>> batches_;  // that were not consumed, in order
+  std::vector<Batch*> flying_batches_;          // of them, in the order of their sending
+  std::vector<std::unique_ptr<Batch>> spare_;
+  std::unique_ptr<Batch> consumed_;
+  std::vector<actor::Source*> sources_;  // to wait for
+  std::uint64_t next_item_ = 0;
+  std::uint64_t last_wanted_ = everything;  // item that a batch may begin with
+  std::uint64_t launches_ = 0;
+  std::size_t done_ = 0;
+  std::size_t lost_ = 0;  // batches to be sent again
+  int refusals_ = 0;      // by workers that died before they were sent anything
+  bool exhausted_ = false;
+};
+
+}  // namespace apalis::detail::engine

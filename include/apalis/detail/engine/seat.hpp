@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What lives in each worker of an engine: what its runs left there for their next batches.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace apalis::detail::engine {
+
+/// What a run sends to a worker once: its callable and the arguments of every call.
+class Frame {
+ public:
+  Frame() = default;
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+  virtual ~Frame() = default;
+};
+
+/// What the user wants to be run in each worker.
+struct Hooks {
+  std::vector<std::function<void()>> start;  // before its first batch
+  std::vector<std::function<void()>> stop;   // before it ends
+};
+
+/// **Threads:** the worker's.
+class Seat {
+ public:
+  explicit Seat(std::shared_ptr<const Hooks> hooks) noexcept : hooks_(std::move(hooks)) {}
+
+  void stop() const {
+    for (const auto& hook : hooks_->stop) hook();
+  }
+
+  /// Null if there is none.
+  [[nodiscard]] Frame* frame(std::uint64_t run) const noexcept {
+    for (const auto& [id, frame] : frames_)
+      if (id == run) return frame.get();
+    return nullptr;
+  }
+  void keep(std::uint64_t run, std::unique_ptr<Frame> frame) {
+    frames_.emplace_back(run, std::move(frame));
+  }
+  void drop(std::uint64_t run) noexcept {
+    std::erase_if(frames_, [run](const auto& entry) { return entry.first == run; });
+  }
+
+  /// The state that the user's calls have in this worker, made when it is first asked for.
+  template <class S, class Make>
+  S& state(std::uint64_t id, Make make) {
+    for (const auto& [known, state] : states_)
+      if (known == id) return *static_cast<S*>(state.get());
+    auto made = std::make_shared<S>(make());
+    S& state = *made;
+    states_.emplace_back(id, std::move(made));
+    return state;
+  }
+  void drop_state(std::uint64_t id) noexcept {
+    std::erase_if(states_, [id](const auto& entry) { return entry.first == id; });
+  }
+
+ private:
+  std::shared_ptr<const Hooks> hooks_;  // as they were at the fork
+  std::vector<std::pair<std::uint64_t, std::unique_ptr<Frame>>> frames_;  // of runs under way
+  std::vector<std::pair<std::uint64_t, std::shared_ptr<void>>> states_;
+};
+
+/// Whether this thread runs a batch: an engine that is used there runs in it, one item after the
+/// other, so that nested maps neither wait for each other nor multiply processes.
+[[nodiscard]] bool inside_batch() noexcept;
+
+/// For as long as a batch runs.
+class InsideBatch {
+ public:
+  InsideBatch() noexcept;
+  InsideBatch(const InsideBatch&) = delete;
+  InsideBatch& operator=(const InsideBatch&) = delete;
+  ~InsideBatch();
+
+ private:
+  bool before_;
+};
+
+}  // namespace apalis::detail::engine

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <apalis/cpu_count.hpp>
+#include <apalis/detail/actor/post_failures.hpp>
+#include <apalis/detail/engine/engine_core.hpp>
+#include <apalis/detail/engine/map_run.hpp>
+#include <apalis/error.hpp>
+#include <charconv>
+#include <cstdlib>
+#include <exception>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace apalis::detail::engine {
+namespace {
+
+// Of a map_reduce() with the same result in each run: what it does not depend on is the workers.
+constexpr std::size_t deterministic_batches = 1024;
+constexpr std::size_t deterministic_size = 256;  // of a range of unknown length
+
+std::size_t checked(long long workers, const char* source) {
+  constexpr long long most = 4096;
+  if (workers < 1 || workers > most)
+    throw Error(fmt::format("apalis: {} has to be a number from 1 to {}, not {}", source, most,
+                            workers));
+  return static_cast<std::size_t>(workers);
+}
+
+}  // namespace
+
+std::size_t worker_count(const EngineOptions& options) {
+  if (options.max_workers) return checked(*options.max_workers, "EngineOptions::max_workers");
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): as in default_backend()
+  const char* const text = std::getenv("APALIS_WORKERS");
+  if (text == nullptr || *text == '\0') return static_cast<std::size_t>(cpu_count());
+  const std::string_view digits = text;
+  long long number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc{} || end != digits.data() + digits.size())
+    throw Error(fmt::format("apalis: APALIS_WORKERS is '{}', which is no number", digits));
+  return checked(number, "APALIS_WORKERS");
+}
+
+EngineCore::EngineCore(Backend backend, EngineOptions options)
+    : backend_(backend),
+      options_(std::move(options)),
+      workers_(worker_count(options_)),
+      pool_(std::make_unique<Pool>(backend_, options_, workers_)) {
+  (void)apalis::capabilities(backend_);
+}
+
+EngineCore::~EngineCore() {
+  if (!is_started_ || !pool_->is_here()) return;
+  try {
+    for (const auto& hook : hooks_.stop) hook();
+  } catch (...) {
+    const auto error = std::current_exception();
+    if (options_.on_error) {
+      options_.on_error(error);
+    } else {
+      fmt::print(stderr, "{}\n", actor::describe(error));
+    }
+  }
+}
+
+bool EngineCore::runs_here() const noexcept {
+  return workers_ == 1 || backend_ == Backend::serial || inside_batch();
+}
+
+std::shared_ptr<Seat> EngineCore::seat() {
+  if (inside_batch()) return std::make_shared<Seat>(nullptr);
+  const std::lock_guard lock{mutex_};
+  if (!is_started_) {
+    for (const auto& hook : hooks_.start) hook();
+    is_started_ = true;
+  }
+  if (seat_ == nullptr) seat_ = std::make_shared<Seat>(nullptr);
+  return seat_;
+}
+
+Pool& EngineCore::pool() {
+  if (!pool_->is_here()) [[unlikely]]
+    throw Error("apalis: this engine belongs to the process that made it, not to its fork");
+  pool_->end_idle();
+  return *pool_;
+}
+
+std::unique_ptr<Pool> EngineCore::make_carried_pool() const {
+  auto pool = std::make_unique<Pool>(backend_, options_, workers_);
+  for (const auto& hook : hooks_.start) pool->add_start(hook);
+  for (const auto& hook : hooks_.stop) pool->add_stop(hook);
+  return pool;
+}
+
+Pace EngineCore::pace(const MapOptions& options, std::optional<std::size_t> length) const {
+  if (options.batch_size) return Pace::of_size(options.batch_size->items);
+  if (options.batched) {
+    if (!length)
+      throw Error("apalis: batched() of items whose number is not known: say length(n) as well, or "
+                  "batch_size(n) instead");
+    const auto count = options.batched->count != 0 ? options.batched->count : workers_;
+    return Pace::of_batches(count, *length);
+  }
+  if (options.deterministic)
+    return Pace::of_size(length ? *length / deterministic_batches + 1 : deterministic_size);
+  return Pace{workers_};
+}
+
+void EngineCore::add_start(std::function<void()> hook) {
+  pool().add_start(hook);
+  if (is_started_) hook();
+  hooks_.start.push_back(std::move(hook));
+}
+
+void EngineCore::add_stop(std::function<void()> hook) {
+  pool().add_stop(hook);
+  hooks_.stop.push_back(std::move(hook));
+}
+
+void EngineCore::end_idle() { pool().end_idle(); }
+
+void EngineCore::close() { pool().close(); }
+
+void throw_moved_from() { throw Error("apalis: this engine was moved from"); }
+
+void throw_item_failed(std::uint64_t index) {
+  auto cause = std::current_exception();
+  throw MapError(fmt::format("apalis: item {} of the map failed: {}", index,
+                             actor::describe(cause)),
+                 index, index, cause);
+}
+
+}  // namespace apalis::detail::engine

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <apalis/detail/engine/pace.hpp>
+
+namespace apalis::detail::engine {
+namespace {
+
+// A batch costs some 10 µs where workers fill the cores; and a parent may wait for its turn there
+// for some milliseconds, during which the batch that was sent ahead keeps its worker busy.
+constexpr double wanted_nanoseconds = 1.5e6;
+constexpr double longest_ahead = 20e6;
+// A message that fits the arena beside the one before it.
+constexpr double most_bytes = 100e3;
+constexpr std::size_t growth = 8;  // from one size to the next: the first are measured badly
+
+}  // namespace
+
+Pace Pace::of_batches(std::size_t batches, std::size_t length) noexcept {
+  Pace pace;
+  pace.fixed_ = length / batches;
+  pace.longer_ = length % batches;
+  if (pace.fixed_ == 0) {
+    pace.fixed_ = 1;
+    pace.longer_ = 0;
+  }
+  return pace;
+}
+
+Pace Pace::of_size(std::size_t items) noexcept {
+  Pace pace;
+  pace.fixed_ = items;
+  return pace;
+}
+
+std::size_t Pace::next(std::optional<std::size_t> left) noexcept {
+  if (fixed_ != 0) {
+    if (longer_ == 0) return fixed_;
+    --longer_;
+    return fixed_ + 1;
+  }
+  if (largest_ == 0) return 1;
+  double items = wanted_nanoseconds / std::max(cost_, 1.0);
+  if (bytes_ > 0) items = std::min(items, most_bytes / bytes_);
+  auto size = static_cast<std::size_t>(std::max(items, 1.0));
+  size = std::min(size, growth * largest_);
+  if (left) size = std::min(size, std::max<std::size_t>(*left / (2 * workers_), 1));
+  return size;
+}
+
+void Pace::learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t bytes) noexcept {
+  if (items == 0) return;
+  const auto count = static_cast<double>(items);
+  const double cost = static_cast<double>(busy.count()) / count;
+  // The first one of each worker meets cold caches; later ones weigh as much as all before.
+  cost_ = largest_ <= 1 ? cost : (cost_ + cost) / 2;
+  bytes_ = std::max(bytes_ / 2, static_cast<double>(bytes) / count);
+  largest_ = std::max(largest_, items);
+  ahead_ = static_cast<double>(busy.count()) < longest_ahead;
+}
+
+}  // namespace apalis::detail::engine

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <apalis/backend/backend.hpp>
+#include <apalis/detail/actor/makers.hpp>
+#include <apalis/detail/actor/post_failures.hpp>
+#include <apalis/detail/actor/result_state.hpp>
+#include <apalis/detail/actor/wait_many.hpp>
+#include <apalis/detail/engine/pool.hpp>
+#include <apalis/detail/wire/thunk.hpp>
+#include <apalis/error.hpp>
+#include <atomic>
+#include <mutex>
+#include <utility>
+
+namespace apalis::detail::engine {
+namespace {
+
+using Clock = actor::Clock;
+using StopState = std::unique_ptr<actor::ReplyState<void>, actor::Abandon>;
+
+void run_stop_hooks(void* seat, wire::Reader& /*arguments*/, wire::Buffer& /*result*/) {
+  static_cast<const Seat*>(seat)->stop();
+}
+constexpr wire::Entry stop_entry{&run_stop_hooks, "on_worker_stop"};
+
+actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint32_t index,
+                       std::uint32_t most, const std::shared_ptr<const Hooks>& hooks) {
+  Options own;
+  own.name = fmt::format("{} (worker {} of {})", options.name, index, most);
+  own.backend = backend;
+  own.close_timeout = options.close_timeout;
+  own.on_error = options.on_error;
+  own.fork_in_threads = options.fork_in_threads;
+  own.on_worker_exit = options.on_worker_exit;
+  if (!hooks->start.empty())
+    own.on_worker_start = [hooks] {
+      for (const auto& hook : hooks->start) hook();
+    };
+  actor::InPlaceMaker<Seat, const std::shared_ptr<const Hooks>&> maker{hooks};
+  return backend::open_link(own, maker);
+}
+
+}  // namespace
+
+struct Pool::Core {
+  struct Slot {
+    LinkPointer link;
+    std::atomic<bool> open{false};
+    std::atomic<int> load{0};
+    std::atomic<Clock::rep> idle_since{0};
+  };
+
+  Core(Backend b, EngineOptions o, std::size_t most)
+      : backend(b), options(std::move(o)), slots(most) {}
+
+  StopState ask_to_stop(actor::Link& link) const;
+  void end(std::vector<LinkPointer> links, std::vector<std::exception_ptr>& failures);
+  std::vector<LinkPointer> take(bool idle_only);
+
+  const Backend backend;
+  const EngineOptions options;
+  const std::uint64_t stamp = sys::process_stamp();
+  mutable std::mutex mutex;  // of the links and hooks
+  std::vector<Slot> slots;
+  std::shared_ptr<const Hooks> hooks = std::make_shared<const Hooks>();
+};
+
+Pool::Pool(Backend backend, EngineOptions options, std::size_t most)
+    : core_(std::make_unique<Core>(backend, std::move(options), most)) {}
+
+Pool::~Pool() {
+  if (!is_here()) {
+    // A fork's copy: the links are the parent's, and so is their memory.
+    (void)core_.release();
+    return;
+  }
+  try {
+    close();
+  } catch (...) {
+    const auto error = std::current_exception();
+    if (core_->options.on_error) {
+      core_->options.on_error(error);
+    } else {
+      fmt::print(stderr, "{}\n", actor::describe(error));
+    }
+  }
+}
+
+std::uint32_t Pool::most() const noexcept { return static_cast<std::uint32_t>(core_->slots.size()); }
+Backend Pool::backend() const noexcept { return core_->backend; }
+bool Pool::is_here() const noexcept { return core_->stamp == sys::process_stamp(); }
+
+LinkPointer Pool::link(std::uint32_t index) {
+  auto& slot = core_->slots[index];
+  const std::lock_guard lock{core_->mutex};
+  if (slot.link.get() != nullptr && !slot.link->alive())
+    std::exchange(slot.link, {})->shut(true, actor::at_once);
+  if (slot.link.get() == nullptr) {
+    slot.link =
+        LinkPointer{open_link(core_->backend, core_->options, index, most(), core_->hooks)};
+    slot.idle_since = Clock::now().time_since_epoch().count();
+    slot.open = true;
+  }
+  return slot.link;
+}
+
+bool Pool::is_open(std::uint32_t index) const noexcept { return core_->slots[index].open; }
+
+void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
+  auto& slot = core_->slots[index];
+  LinkPointer lost;
+  {
+    const std::lock_guard lock{core_->mutex};
+    if (slot.link.get() != dead.get()) return;  // another run noticed
+    lost = std::exchange(slot.link, {});
+    slot.open = false;
+  }
+  lost->shut(true, actor::at_once);
+}
+
+void Pool::add_load(std::uint32_t index, int batches) noexcept {
+  auto& slot = core_->slots[index];
+  if (slot.load.fetch_add(batches) + batches == 0)
+    slot.idle_since = Clock::now().time_since_epoch().count();
+}
+int Pool::load(std::uint32_t index) const noexcept { return core_->slots[index].load; }
+
+void Pool::add_start(std::function<void()> hook) {
+  auto next = std::make_shared<Hooks>(*core_->hooks);
+  next->start.push_back(std::move(hook));
+  close();
+  const std::lock_guard lock{core_->mutex};
+  core_->hooks = std::move(next);
+}
+
+void Pool::add_stop(std::function<void()> hook) {
+  auto next = std::make_shared<Hooks>(*core_->hooks);
+  next->stop.push_back(std::move(hook));
+  close();
+  const std::lock_guard lock{core_->mutex};
+  core_->hooks = std::move(next);
+}
+
+std::vector<pid_t> Pool::pids() const {
+  std::vector<pid_t> all;
+  const std::lock_guard lock{core_->mutex};
+  for (const auto& slot : core_->slots)
+    if (slot.link.get() != nullptr) all.push_back(slot.link->pid());
+  return all;
+}
+
+std::size_t Pool::open() const noexcept {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(core_->slots, [](const auto& slot) { return slot.open.load(); }));
+}
+
+// --- Their end -----------------------------------------------------------------------------------
+
+std::vector<LinkPointer> Pool::Core::take(bool idle_only) {
+  std::vector<LinkPointer> links;
+  const auto now = Clock::now().time_since_epoch();
+  const std::lock_guard lock{mutex};
+  for (auto& slot : slots) {
+    if (slot.link.get() == nullptr) continue;
+    if (idle_only && (slot.load != 0 || now - Clock::duration{slot.idle_since} <
+                                            options.idle_timeout))
+      continue;
+    links.push_back(std::exchange(slot.link, {}));
+    slot.open = false;
+  }
+  return links;
+}
+
+StopState Pool::Core::ask_to_stop(actor::Link& link) const {
+  wire::Buffer message;
+  const wire::Entry* const entry = &stop_entry;
+  message.append(&entry, sizeof entry);
+  StopState state{new actor::ReplyState<void>};
+  state->entry = entry;
+  state->attach(link);
+  link.submit(message, *state);
+  return state;
+}
+
+void Pool::Core::end(std::vector<LinkPointer> links, std::vector<std::exception_ptr>& failures) {
+  const auto deadline = actor::deadline_after(options.close_timeout);
+  std::vector<StopState> states(links.size());
+  if (!hooks->stop.empty()) {
+    for (std::size_t i = 0; i < links.size(); ++i) {
+      try {
+        if (links[i]->alive()) states[i] = ask_to_stop(*links[i]);
+      } catch (...) {
+        failures.push_back(std::current_exception());
+      }
+    }
+    for (auto& state : states) {
+      if (state == nullptr || !state->source()->wait(*state, deadline)) continue;
+      if (auto error = state->error()) failures.push_back(std::move(error));
+    }
+  }
+  for (auto& link : links) link->begin_close(false);
+  for (auto& link : links) link->shut(false, deadline);
+}
+
+void Pool::end_idle() {
+  if (core_->options.idle_timeout <= std::chrono::milliseconds::zero()) return;
+  auto links = core_->take(true);
+  if (links.empty()) return;
+  std::vector<std::exception_ptr> failures;
+  core_->end(std::move(links), failures);
+  if (!failures.empty()) std::rethrow_exception(failures.front());
+}
+
+void Pool::close() {
+  std::vector<std::exception_ptr> failures;
+  core_->end(core_->take(false), failures);
+  if (failures.empty()) return;
+  throw Error(fmt::format("apalis: on_worker_stop failed in {} of the engine's workers; the first: {}",
+                          failures.size(), actor::describe(failures.front())));
+}
+
+}  // namespace apalis::detail::engine
