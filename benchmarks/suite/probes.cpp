@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bare_fork.hpp"
+#include "engine_probes.hpp"
 #include "group_probes.hpp"
 #include "instructions.hpp"
 #include "payload_probes.hpp"
@@ -95,6 +96,7 @@ double run_probe(const std::string& name, int count) {
       {"pss_made_group", pss_of_made_group},
       {"pss_carried_group", pss_of_carried_group},
       {"call_instructions", count_single_calls},
+      {"imap_memory", memory_of_imap},
       {"memory_after", memory_after_messages},
       {"pipelined_instructions", count_pipelined_calls},
       {"idle", [](int n) { return idle_cpu(n, 2s); }},

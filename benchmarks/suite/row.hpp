@@ -82,6 +82,7 @@ std::vector<Row> barrier_rows();
 std::vector<Row> break_even_rows();
 std::vector<Row> call_rows();
 std::vector<Row> creation_rows();
+std::vector<Row> engine_rows();
 std::vector<Row> footprint_rows();
 std::vector<Row> group_rows();
 std::vector<Row> payload_rows();

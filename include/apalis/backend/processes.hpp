@@ -73,7 +73,6 @@ class ProcessLink final : public actor::LockedSource<Link> {
   void begin_event(Deadline& next_look) noexcept override;
   pid_t watched() noexcept override;
   bool has_news() const noexcept override { return has_due() || inbox_.has_message(); }
-  bool crowded() const noexcept override { return occupancy_.crowded(); }
 
   /// Where a nursery's worker says what it made last; see WorkerSource.
   [[nodiscard]] std::atomic<std::int32_t>& spawned() noexcept { return view_.control->spawned.pid; }

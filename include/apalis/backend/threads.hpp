@@ -44,7 +44,6 @@ class ThreadLink final : public actor::LockedSource<Link> {
   void publish(const wire::Buffer& message, State& state) override;
   void wake_worker() noexcept override { worker_bell_.ring(); }
   bool is_on_this_core() const noexcept override { return worker_.is_here(); }
-  bool crowded() const noexcept override { return occupancy_.crowded(); }
   void post(const wire::Buffer& message) override;
   void poll() override;
   bool drive(const Until& until, Deadline deadline) override;

@@ -10,8 +10,6 @@
 namespace apalis::detail::actor {
 namespace {
 
-constexpr std::chrono::microseconds patience{200};  // before sleeping
-
 std::size_t count_outcomes(std::span<State* const> states) {
   return static_cast<std::size_t>(std::ranges::count_if(
       states, [](State* s) { return s == nullptr || s->complete() || s->is_continued_here(); }));
@@ -29,7 +27,8 @@ std::vector<Source*> sources_of(std::span<State* const> states) {
 
 }  // namespace
 
-bool drive_all(std::span<Source* const> sources, FunctionRef<bool()> done, Deadline deadline) {
+bool drive_all(std::span<Source* const> sources, FunctionRef<bool()> done, Deadline deadline,
+               std::chrono::microseconds patience) {
   const auto look = [&] {
     for (Source* source : sources) source->poll();
     return done();
@@ -39,7 +38,7 @@ bool drive_all(std::span<Source* const> sources, FunctionRef<bool()> done, Deadl
     if (look()) return true;
     const auto now = Clock::now();
     if (now >= deadline) return false;
-    if (now - start < patience && !sources.empty() && !sources.front()->crowded()) {
+    if (now - start < patience) {
       sys::yield_core();
       continue;
     }

@@ -9,6 +9,7 @@ namespace {
 // for some milliseconds, during which the batch that was sent ahead keeps its worker busy.
 constexpr double wanted_nanoseconds = 1.5e6;
 constexpr double longest_ahead = 20e6;
+constexpr double worth_a_worker = 20e3;  // to wake one costs about as much
 // A message that fits the arena beside the one before it.
 constexpr double most_bytes = 100e3;
 constexpr std::size_t growth = 8;  // from one size to the next: the first are measured badly
@@ -43,8 +44,19 @@ std::size_t Pace::next(std::optional<std::size_t> left) noexcept {
   if (bytes_ > 0) items = std::min(items, most_bytes / bytes_);
   auto size = static_cast<std::size_t>(std::max(items, 1.0));
   size = std::min(size, growth * largest_);
-  if (left) size = std::min(size, std::max<std::size_t>(*left / (2 * workers_), 1));
+  if (left) {
+    const auto workers = useful_workers(left);
+    const auto share = workers == 1 ? *left : *left / (2 * workers);
+    size = std::min(size, std::max<std::size_t>(share, 1));
+  }
   return size;
+}
+
+std::size_t Pace::useful_workers(std::optional<std::size_t> left) const noexcept {
+  if (largest_ == 0) return workers_;
+  const double items = left ? static_cast<double>(*left) : static_cast<double>(growth * largest_);
+  const double work = items * cost_ / worth_a_worker;
+  return work < static_cast<double>(workers_) ? 1 + static_cast<std::size_t>(work) : workers_;
 }
 
 void Pace::learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t bytes) noexcept {
@@ -55,6 +67,7 @@ void Pace::learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t b
   cost_ = largest_ <= 1 ? cost : (cost_ + cost) / 2;
   bytes_ = std::max(bytes_ / 2, static_cast<double>(bytes) / count);
   largest_ = std::max(largest_, items);
+  last_ = busy;
   ahead_ = static_cast<double>(busy.count()) < longest_ahead;
 }
 

@@ -157,6 +157,7 @@ void Run::fill() {
       if (exhausted_) return;
       if (options_.most_batches != 0 && batches_.size() >= options_.most_batches) return;
     }
+    if (pace_.is_probing() && !flying_batches_.empty() && !waited_for_first_) return;
     const auto lane = pick_lane();
     if (!lane) return;
     if (!open_lane(*lane)) continue;
@@ -195,9 +196,10 @@ bool Run::launch_next(std::uint32_t lane) {
 /// The worker with the least to do; one that is there rather than another one.
 std::optional<std::uint32_t> Run::pick_lane() const {
   const std::uint32_t depth = pace_.sends_ahead() ? 2 : 1;
+  const auto useful = pace_.useful_workers(left());
   std::optional<std::uint32_t> best;
   int least = 0;
-  for (std::uint32_t i = 0; i < lanes_.size(); ++i) {
+  for (std::uint32_t i = 0; i < std::min(lanes_.size(), useful); ++i) {
     if (lanes_[i].flying >= depth || lanes_[i].refused) continue;
     // Others' batches count as well: two maps at once share the workers.
     const int load = 2 * std::max(pool_.load(i), static_cast<int>(lanes_[i].flying)) +
@@ -286,9 +288,24 @@ Batch* Run::find_lost() const noexcept {
 // --- And back ------------------------------------------------------------------------------------
 
 void Run::wait_for_some() {
+  if (flying_batches_.size() == 1) {
+    // The first batch of all may tell at once that there is little to do: no other worker is woken
+    // for that.
+    constexpr std::chrono::microseconds short_while{10};
+    auto deadline = actor::no_deadline;
+    if (pace_.is_probing() && !waited_for_first_ && !exhausted_) {
+      deadline = actor::Clock::now() + short_while;
+      waited_for_first_ = true;
+    }
+    auto& state = *flying_batches_.front()->state;
+    (void)state.source()->wait(state, deadline);
+    return;
+  }
   sources_.clear();
   for (const auto& lane : lanes_)
     if (lane.flying != 0) sources_.push_back(lane.link.get());
+  // While the workers have the cores for long, a parent that yields would take turns with them.
+  constexpr std::chrono::microseconds long_batch{100};
   (void)actor::drive_all(
       sources_,
       [this] {
@@ -296,7 +313,8 @@ void Run::wait_for_some() {
           return batch->state->has_outcome();
         });
       },
-      actor::no_deadline);
+      actor::no_deadline,
+      pace_.last() > long_batch ? std::chrono::microseconds{0} : actor::usual_patience);
 }
 
 void Run::take_in() {

@@ -115,8 +115,6 @@ class Source {
   /// becomes earlier where poll() has something to do by then.
   virtual void begin_event(Deadline& /*next_look*/) noexcept {}
   [[nodiscard]] virtual bool has_news() const noexcept = 0;
-  /// Whether those it waits for fill the cores: then a thread that spins takes time from them.
-  [[nodiscard]] virtual bool crowded() const noexcept { return false; }
   /// The process whose end poll() will have to learn of; 0 if there is none, or none any more.
   [[nodiscard]] virtual pid_t watched() noexcept { return 0; }
 

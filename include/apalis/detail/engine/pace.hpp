@@ -25,6 +25,13 @@ class Pace {
   /// The size of the next batch; `left`: items, where that is known. At least 1.
   [[nodiscard]] std::size_t next(std::optional<std::size_t> left) noexcept;
 
+  /// How many workers are worth waking for what is left, as far as that is known.
+  [[nodiscard]] std::size_t useful_workers(std::optional<std::size_t> left) const noexcept;
+  /// Whether nothing is known yet, and the first batch should say something before others are sent.
+  [[nodiscard]] bool is_probing() const noexcept { return fixed_ == 0 && largest_ == 0; }
+  /// How long the last batch took.
+  [[nodiscard]] std::chrono::nanoseconds last() const noexcept { return last_; }
+
   /// A batch came back.
   void learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t bytes) noexcept;
 
@@ -40,6 +47,7 @@ class Pace {
   double cost_ = 0;          // nanoseconds an item; 0: not known
   double bytes_ = 0;         // an item
   std::size_t largest_ = 0;  // batch so far that came back
+  std::chrono::nanoseconds last_{0};
   bool ahead_ = false;
 };
 

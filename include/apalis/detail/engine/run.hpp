@@ -160,6 +160,7 @@ class Run {
   std::size_t lost_ = 0;  // batches to be sent again
   int refusals_ = 0;      // by workers that died before they were sent anything
   bool exhausted_ = false;
+  bool waited_for_first_ = false;
 };
 
 }  // namespace apalis::detail::engine
