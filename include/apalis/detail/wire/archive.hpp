@@ -160,8 +160,8 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   template <class T>
   void begin_value() {
     stack_.check();
-    if constexpr (detail::wire::is_shared_wrapper<T>)
-      shared_.expect<typename detail::wire::SharedPointee<T>::type>();
+    using Pointee = typename detail::wire::SharedPointee<T>::type;
+    if constexpr (!std::is_void_v<Pointee>) shared_.expect<Pointee>();
     using Element = typename detail::wire::MadeAtOnce<T>::type;
     if constexpr (!std::is_void_v<Element>)  // its count is what comes next
       bytes_each_ = detail::wire::LeastBytes<Element>::value;

@@ -23,6 +23,7 @@
 
 #include <apalis/detail/wire/archive.hpp>
 #include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/pointers.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/detail/wire/sendable.hpp>
 
@@ -176,15 +177,10 @@ void encode_archived(Buffer& buffer, const T& value) {
 
 template <class T>
 T decode_constructed(InputArchive& archive) {
-  // cereal constructs in raw memory; what it left half done when it threw is its own to clean up.
-  alignas(T) std::byte memory[sizeof(T)];
-  cereal::memory_detail::LoadAndConstructLoadWrapper<InputArchive, T> wrapper(
-      reinterpret_cast<T*>(memory));
-  archive(wrapper);
-  T& object = *wrapper.construct.ptr();
-  const std::unique_ptr<T, void (*)(T*)> destroy(&object, [](T* t) { std::destroy_at(t); });
+  Place<T> place;
+  load_and_construct(archive, place.get(), [&place] { place.set_made(); });
   archive.finish();
-  return std::move(object);
+  return std::move(*place.get());
 }
 
 template <class T>

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cereal/types/memory.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -25,6 +24,12 @@
 #include <unordered_set>
 #include <utility>
 #include <vector>
+
+/// cereal's, around the pointers to polymorphic types.
+namespace cereal::memory_detail {
+template <class T>
+struct PtrWrapper;
+}
 
 namespace apalis::detail::wire {
 
@@ -79,14 +84,15 @@ class SharedTypes {
   Map* types_ = nullptr;  // null until there is one; owned
 };
 
+/// What the next shared object has to be where a T is loaded; void for other types.
 template <class T>
-inline constexpr bool is_shared_wrapper = false;
+struct SharedPointee {
+  using type = void;
+};
 template <class T>
-inline constexpr bool is_shared_wrapper<cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>> =
-    true;
-
-template <class T>
-struct SharedPointee;
+struct SharedPointee<std::shared_ptr<T>> {
+  using type = std::remove_const_t<T>;
+};
 template <class T>
 struct SharedPointee<cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>> {
   using type = std::remove_const_t<T>;
