@@ -7,7 +7,6 @@
 //   const auto text = decode<std::string>(reader);
 //   const auto numbers = decode<std::span<const double>>(reader);   // in place, no copy
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -102,6 +101,13 @@ consteval std::size_t encoded_alignment() {
   } else {
     return 1;
   }
+}
+
+template <class... T>
+consteval std::size_t largest_encoded_alignment() {
+  std::size_t largest = 1;
+  ((largest = encoded_alignment<T>() > largest ? encoded_alignment<T>() : largest), ...);
+  return largest;
 }
 
 /// Count, padding, the elements' bytes; or these as an attachment.

@@ -8,7 +8,6 @@
 //   SharedTypes types;       types.expect<T>();              // before a std::shared_ptr<T>
 //   least_bytes_each<C>()    // of the elements that a container makes before it loads them
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +36,7 @@ namespace apalis::detail::wire {
 /// level. **Throws** Malformed before the thread's stack is used up.
 class StackGuard {
  public:
-  StackGuard() noexcept : start_(here()), floor_(start_ - std::min(start_, unasked)) {}
+  StackGuard() noexcept : start_(here()), floor_(start_ > unasked ? start_ - unasked : 0) {}
 
   void check() {
     if (here() < floor_) [[unlikely]]
