@@ -180,7 +180,7 @@ class Ref {
     reader.read(&name, sizeof name);
     if (name.table == 0) return;
     const bool in_file = detail::actor::unmark_file(name);
-    block_ = detail::channel::find_block(name);
+    block_ = detail::actor::find_ref(name);
     if (in_file) {
       auto file = detail::actor::file_of(block_);
       bytes_ = file.bytes;

@@ -25,6 +25,7 @@ FileBlock make_file_block(const std::string& directory, std::span<const std::byt
   auto file = sys::MappedFile::make(directory, bytes);
   auto block = channel::make_block(sizeof(sys::MappedFile::Place));
   std::memcpy(block->bytes().data(), &file->place(), sizeof(sys::MappedFile::Place));
+  block->mark(channel::BlockUse::value);
   block->set_companion(file);
   const auto readable = file->bytes();
   return {std::move(block), {std::move(file), readable}};
@@ -36,7 +37,16 @@ RefFile file_of(const channel::BlockPointer& block) {
   return {std::move(file), readable};
 }
 
-void mark_as_file(channel::BlockName& name) noexcept { name.bytes |= file_bit; }
+channel::BlockPointer find_ref(const channel::BlockName& name) {
+  auto block = channel::find_block(name);
+  // What a worker wrote does not make a Ref of what is something else here.
+  if (block.get() != nullptr && !block->is_own()) block->mark(channel::BlockUse::value);
+  return block;
+}
+
+void mark_as_file(channel::BlockName& name) noexcept {
+  name.bytes |= file_bit;
+}
 
 bool unmark_file(channel::BlockName& name) noexcept {
   const bool marked = (name.bytes & file_bit) != 0;
@@ -46,6 +56,7 @@ bool unmark_file(channel::BlockName& name) noexcept {
 
 std::span<const std::byte> fill_block(const channel::BlockPointer& block,
                                       std::span<const std::byte> bytes) {
+  block->mark(channel::BlockUse::value);
   const auto memory = block->bytes();
   if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
   // What was there before is for nobody's eyes.

@@ -50,7 +50,9 @@ struct RefCache::Values {
   std::size_t bytes = 0;
 };
 
-RefCache& RefCache::of_this_process() { return caches.get(); }
+RefCache& RefCache::of_this_process() {
+  return caches.get();
+}
 
 RefCache::RefCache() : values_(std::make_unique<Values>()) {}
 RefCache::~RefCache() = default;

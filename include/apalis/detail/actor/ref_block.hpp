@@ -26,6 +26,8 @@ using MakeRefValue = FunctionRef<std::shared_ptr<const void>(std::span<const std
 /// `make` if it has none. **Threads:** any, with the same `value` too. **Throws** what `make` throws.
 const void* obtain_value(std::shared_ptr<const void>& value, const RefKey& key, MakeRefValue make);
 
+/// find_block() for a Ref.
+[[nodiscard]] channel::BlockPointer find_ref(const channel::BlockName& name);
 /// Copies the bytes into a new block and gives where they are.
 [[nodiscard]] std::span<const std::byte> fill_block(const channel::BlockPointer& block,
                                                     std::span<const std::byte> bytes);
