@@ -7,7 +7,6 @@
 
 #include <cereal/types/array.hpp>
 #include <cereal/types/bitset.hpp>
-#include <cereal/types/chrono.hpp>
 #include <cereal/types/deque.hpp>
 #include <cereal/types/forward_list.hpp>
 #include <cereal/types/list.hpp>
