@@ -3,7 +3,7 @@
 
 // cereal's functions for the types of the standard library, so that they cross without any include
 // by the user. <cereal/types/complex.hpp> and valarray.hpp are left out for their compile time,
-// and memory.hpp, in whose place is pointers.hpp.
+// memory.hpp for what it includes: see pointers.hpp; durations are bytes.
 
 #include <cereal/types/array.hpp>
 #include <cereal/types/bitset.hpp>
