@@ -45,7 +45,7 @@ Barrier::~Barrier() {
 /// `by_fork`: this process was given it by no message.
 void Barrier::enter(bool by_fork) const noexcept {
   if (block_.get() == nullptr) return;
-  block_->mark_meeting();
+  block_->mark(detail::channel::BlockUse::barrier);
   if (by_fork) meeting_.invite(detail::sys::own_incarnation());
 }
 

@@ -169,8 +169,7 @@ class RemoteError {
     pid_t worker_pid = 0;
     std::string where;  ///< the call that threw it, empty if unknown
   };
-  explicit RemoteError(Origin origin)
-      : origin_(std::make_shared<const Origin>(std::move(origin))) {}
+  explicit RemoteError(Origin origin);
   RemoteError(const RemoteError&) noexcept = default;
   RemoteError& operator=(const RemoteError&) noexcept = default;
   virtual ~RemoteError() = default;

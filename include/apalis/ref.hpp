@@ -10,7 +10,7 @@
 //   h.call(&Model::sum, xs);                                  // double sum(std::span<const double>):
 //                                                             // read in place, never copied
 
-#include <apalis/detail/actor/ref_cache.hpp>
+#include <apalis/detail/actor/ref_block.hpp>
 #include <apalis/detail/channel/block.hpp>
 #include <apalis/detail/wire/archive.hpp>
 #include <apalis/detail/wire/codec.hpp>
@@ -170,8 +170,8 @@ class Ref {
     } else {
       auto [block, file] = detail::actor::make_file_block(options.directory, bytes);
       block_ = std::move(block);
-      bytes_ = file->bytes();
-      file_ = std::move(file);
+      bytes_ = file.bytes;
+      file_ = std::move(file.kept);
     }
   }
 
@@ -180,11 +180,11 @@ class Ref {
     reader.read(&name, sizeof name);
     if (name.table == 0) return;
     const bool in_file = detail::actor::unmark_file(name);
-    block_ = detail::channel::find_block(name);
+    block_ = detail::actor::find_ref(name);
     if (in_file) {
-      auto file = detail::actor::RefCache::of_this_process().file_of(block_);
-      bytes_ = file->bytes();
-      file_ = std::move(file);
+      auto file = detail::actor::file_of(block_);
+      bytes_ = file.bytes;
+      file_ = std::move(file.kept);
     } else {
       bytes_ = detail::actor::part_of_block(name);
     }
@@ -206,16 +206,12 @@ class Ref {
   const T& make() const {
     detail::actor::require_ref(block_);
     static constexpr char type = 0;  // its address stands for T
-    detail::actor::RefCache& cache = detail::actor::RefCache::of_this_process();
-    const auto lock = cache.lock();
-    if (value_ == nullptr) {
-      value_ = std::static_pointer_cast<const T>(
-          cache.obtain({block_.get(), bytes_, &type}, [](std::span<const std::byte> bytes) {
-            return std::shared_ptr<const void>(std::make_shared<const T>(decoded(bytes)));
-          }));
-      made_.store(value_.get(), std::memory_order_release);
-    }
-    return *value_;
+    const auto* const value = static_cast<const T*>(detail::actor::obtain_value(
+        value_, {block_.get(), bytes_, &type}, [](std::span<const std::byte> bytes) {
+          return std::shared_ptr<const void>(std::make_shared<const T>(decoded(bytes)));
+        }));
+    made_.store(value, std::memory_order_release);  // partner: get()
+    return *value;
   }
 
   static T decoded(std::span<const std::byte> bytes) {
@@ -232,7 +228,7 @@ class Ref {
   detail::channel::BlockPointer block_;
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> file_;                 // that they are in; null: in the block
-  mutable std::shared_ptr<const T> value_;           // written once, with the cache's lock
+  mutable std::shared_ptr<const void> value_;        // a T; written once, with the cache's lock
   mutable std::atomic<const T*> made_{nullptr};      // the same, once it is there
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // EXPECT: apalis: an abstract class can't cross by value
 #include <apalis/apalis.hpp>
+#include <cereal/types/polymorphic.hpp>
 #include <memory>
 
 struct Shape {

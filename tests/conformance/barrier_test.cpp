@@ -56,6 +56,7 @@ struct Runner {
     for (int i = 0; i < setting.rounds; ++i) setting.barrier.arrive_and_wait();
     return setting.rounds;
   }
+  Barrier make() { return Barrier(1); }
   void keep(Barrier barrier) { kept = std::move(barrier); }
   void wait_at_kept() { kept.arrive_and_wait(); }
   Barrier give() { return kept; }
@@ -294,4 +295,16 @@ TEST_CASE("a barrier's memory goes back with its last handle", "[barrier]") {
     g.map(&Runner::let_go);
   }
   CHECK(apalis::test::shared_bytes() < before + (std::size_t{1} << 18));
+}
+
+TEST_CASE("a barrier made in a worker process can't be sent up", "[barrier]") {
+  const auto backend = each_backend();
+  CAPTURE(backend);
+  auto h = on<Runner>(backend);
+  if (backend == Backend::processes) {
+    CHECK_THROWS_WITH(h.call(&Runner::make).get(),
+                      ContainsSubstring("a Barrier that was made in a worker can't be sent up"));
+  } else {
+    CHECK(h.call(&Runner::make).get().participants() == 1);
+  }
 }

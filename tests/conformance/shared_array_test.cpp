@@ -589,8 +589,9 @@ TEST_CASE("an array made in a worker process can't be sent up", "[shared_array]"
   CAPTURE(backend);
   auto h = on<Forwarder>(backend, Backend::serial);
   if (backend == Backend::processes) {
-    CHECK_THROWS_WITH(h.call(&Forwarder::made_here).get(),
-                      ContainsSubstring("sent up to its parent"));
+    CHECK_THROWS_WITH(
+        h.call(&Forwarder::made_here).get(),
+        ContainsSubstring("a SharedArray that was made in a worker can't be sent up"));
   } else {
     CHECK(h.call(&Forwarder::made_here).get().at(0) == 0);
   }

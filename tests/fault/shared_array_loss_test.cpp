@@ -51,6 +51,9 @@ constexpr std::size_t big = 16 * megabyte;
 
 std::optional<SharedArray<int>> everybodys;  // a worker has what there was at its birth
 
+std::optional<apalis::Ref<int>> everybodys_number;
+std::optional<apalis::Barrier> everybodys_barrier;
+
 struct Keeper {
   SharedArray<char> kept;
   Keeper() = default;
@@ -79,6 +82,8 @@ struct Keeper {
   int pid() const { return static_cast<int>(::getpid()); }
   int read_everybodys() { return SharedArray<int>(*everybodys).at(1); }
   int at_everybodys() { return everybodys->at(1); }
+  int everybodys_value() { return everybodys_number->get(); }
+  std::size_t everybodys_participants() { return everybodys_barrier->participants(); }
   void write_words(std::uint64_t seed) {
     std::mt19937_64 random(seed);
     const auto& birth = *channel::BlockTable::own_birth();
@@ -255,14 +260,23 @@ TEST_CASE("workers of the fork server get arrays", "[shared_array]") {
 
 TEST_CASE("an array that a fork left behind is used while it is there", "[shared_array]") {
   everybodys.emplace(std::vector<int>{1, 2, 3});
+  everybodys_number.emplace(apalis::put(5));
+  everybodys_barrier.emplace(2);
   Handler<Keeper> h;
   settle(h);
   CHECK(h.call(&Keeper::at_everybodys).get() == 2);
   CHECK(h.call(&Keeper::read_everybodys).get() == 2);
+  CHECK(h.call(&Keeper::everybodys_participants).get() == 2);
   everybodys.reset();
+  everybodys_number.reset();
+  everybodys_barrier.reset();
   const SharedArray<int> other(std::vector<int>{7, 8, 9});
-  CHECK_THROWS_WITH(h.call(&Keeper::at_everybodys).get(), ContainsSubstring("is gone"));
-  CHECK_THROWS_WITH(h.call(&Keeper::read_everybodys).get(), ContainsSubstring("is gone"));
+  const auto gone = ContainsSubstring("this SharedArray is gone");
+  CHECK_THROWS_WITH(h.call(&Keeper::at_everybodys).get(), gone);
+  CHECK_THROWS_WITH(h.call(&Keeper::read_everybodys).get(), gone);
+  CHECK_THROWS_WITH(h.call(&Keeper::everybodys_value).get(), ContainsSubstring("this Ref is gone"));
+  CHECK_THROWS_WITH(h.call(&Keeper::everybodys_participants).get(),
+                    ContainsSubstring("this Barrier is gone"));
 }
 
 namespace {

@@ -3,7 +3,6 @@
 #include <apalis/detail/actor/ref_cache.hpp>
 #include <apalis/detail/sys/per_process.hpp>
 #include <apalis/detail/wire/reader.hpp>
-#include <apalis/error.hpp>
 #include <cstdint>
 #include <cstring>
 #include <list>
@@ -14,8 +13,7 @@ namespace {
 
 constinit sys::PerProcess<RefCache> caches;
 
-constexpr std::uint64_t file_bit = std::uint64_t{1} << 63;  // in BlockName::bytes
-constexpr std::size_t most_files = 4;                       // kept mapped between calls
+constexpr std::size_t most_files = 4;  // kept mapped between calls
 
 }  // namespace
 
@@ -52,7 +50,9 @@ struct RefCache::Values {
   std::size_t bytes = 0;
 };
 
-RefCache& RefCache::of_this_process() { return caches.get(); }
+RefCache& RefCache::of_this_process() {
+  return caches.get();
+}
 
 RefCache::RefCache() : values_(std::make_unique<Values>()) {}
 RefCache::~RefCache() = default;
@@ -61,7 +61,7 @@ std::unique_lock<std::recursive_mutex> RefCache::lock() {
   return std::unique_lock<std::recursive_mutex>{mutex_};
 }
 
-std::shared_ptr<const void> RefCache::obtain(const RefKey& key, Make make) {
+std::shared_ptr<const void> RefCache::obtain(const RefKey& key, MakeRefValue make) {
   Values& values = *values_;
   const Values::Identity identity{key.block, key.block->generation(), key.bytes.data(), key.type};
   if (const auto at = values.found.find(identity); at != values.found.end()) {
@@ -134,50 +134,6 @@ void RefCache::forget_files() noexcept {
   const auto held = lock();
   values_->files.clear();
   has_files_.store(false, std::memory_order_relaxed);
-}
-
-FileBlock make_file_block(const std::string& directory, std::span<const std::byte> bytes) {
-  auto file = sys::MappedFile::make(directory, bytes);
-  auto block = channel::make_block(sizeof(sys::MappedFile::Place));
-  std::memcpy(block->bytes().data(), &file->place(), sizeof(sys::MappedFile::Place));
-  block->set_companion(file);
-  return {std::move(block), std::move(file)};
-}
-
-void mark_as_file(channel::BlockName& name) noexcept { name.bytes |= file_bit; }
-
-bool unmark_file(channel::BlockName& name) noexcept {
-  const bool marked = (name.bytes & file_bit) != 0;
-  name.bytes &= ~file_bit;
-  return marked;
-}
-
-std::span<const std::byte> fill_block(const channel::BlockPointer& block,
-                                      std::span<const std::byte> bytes) {
-  const auto memory = block->bytes();
-  if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
-  // What was there before is for nobody's eyes.
-  std::memset(memory.data() + bytes.size(), 0, memory.size() - bytes.size());
-  return memory.first(bytes.size());
-}
-
-std::span<const std::byte> part_of_block(const channel::BlockName& name) noexcept {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): find_block() has checked it
-  return {reinterpret_cast<const std::byte*>(static_cast<std::uintptr_t>(name.address())),
-          static_cast<std::size_t>(name.bytes)};
-}
-
-void require_ref(const channel::BlockPointer& block) {
-  if (block.get() == nullptr)
-    throw Error("apalis: this Ref refers to nothing: it was default-constructed or moved from");
-  channel::require_block(block);
-}
-
-void require_nothing_named(const wire::Buffer& encoded) {
-  if (!encoded.holds().empty())
-    throw Error(
-        "apalis: a value with SharedArrays or Refs in it can't be put(): pass them beside it, as "
-        "arguments of their own");
 }
 
 }  // namespace apalis::detail::actor

@@ -16,12 +16,34 @@ constinit sys::PerProcess<BlockTable> tables;
 
 constexpr std::size_t most_shown = 64;  // blocks that a worker goes on seeing though it has none
 
-constexpr auto is_gone =
-    "apalis: this SharedArray is gone: a fork left a reference to it to this process, and the "
-    "process that made it has let go of it meanwhile; pass it to the worker as an argument";
-constexpr auto is_of_no_worker =
-    "apalis: this SharedArray belongs to the process that made it and to the workers that it is "
-    "passed to; this process is another fork";
+std::string noun(const Block& block) {
+  switch (block.use()) {
+    case BlockUse::array:
+      return "SharedArray";
+    case BlockUse::value:
+      return "Ref";
+    case BlockUse::barrier:
+      break;
+  }
+  return "Barrier";
+}
+
+[[noreturn]] void throw_gone(const Block& block) {
+  throw Error("apalis: this " + noun(block) +
+              " is gone: a fork left a reference to it to this process, and the process that made "
+              "it has let go of it meanwhile; pass it to the worker as an argument");
+}
+[[noreturn]] void throw_of_no_worker(const Block& block) {
+  throw Error("apalis: this " + noun(block) +
+              " belongs to the process that made it and to the workers that it is passed to; this "
+              "process is another fork");
+}
+[[noreturn]] void throw_not_for_parent(const Block& block) {
+  throw Error("apalis: a " + noun(block) +
+              " that was made in a worker can't be sent up to its parent: " +
+              (block.use() == BlockUse::value ? "return the value itself"
+                                              : "make it there and pass it to the worker"));
+}
 
 [[noreturn]] void throw_unknown() {
   throw wire::Malformed("malformed message: it names a shared block that there is not");
@@ -68,8 +90,8 @@ Block& BlockTable::new_entry() {
   } else {
     if (entries_.size() == most_blocks)
       throw Error("apalis: this process knows " + std::to_string(most_blocks) +
-                  " SharedArrays, and there can't be more at once: make fewer, larger ones, and "
-                  "parts of them by subarray()");
+                  " SharedArrays, Refs and Barriers, and there can't be more at once: make fewer, "
+                  "larger ones, and parts of arrays by subarray()");
     block =
         &entries_.emplace_back(sys::process_stamp(), static_cast<std::uint32_t>(entries_.size()));
   }
@@ -83,7 +105,7 @@ void BlockTable::begin_entry(Block& block) noexcept {
   if (++block.generation_ == 0) block.generation_ = 1;
   block.serial_ = serial_++;
   block.last_ = 1;
-  block.meets_ = false;
+  block.mark(BlockUse::array);
   block.shown_ = block.shown_end_ = nullptr;
 }
 
@@ -158,10 +180,7 @@ BlockName BlockTable::name(const Block& block, std::span<const std::byte> part) 
 
 BlockName BlockTable::name_for_parent(const Block& block, std::span<const std::byte> part) {
   const Birth* const birth = own_birth();
-  if (block.kind_ != Block::Kind::received || birth == nullptr)
-    throw Error(
-        "apalis: a SharedArray that was made in a worker can't be sent up to its parent: make it "
-        "there and pass it to the worker, which writes into it");
+  if (block.kind_ != Block::Kind::received || birth == nullptr) throw_not_for_parent(block);
   return make_name(block.origin_stamp_, block.origin_index_, block.origin_generation_, part);
 }
 
@@ -209,7 +228,8 @@ void BlockTable::show(const Birth& birth, Block& block, std::byte* from, std::by
     if (block.shown_ == nullptr && ++shown_ > most_shown) hide_idle(birth);
     if (!sys::show(from, static_cast<std::size_t>(to - from)))
       throw SystemError(
-          "apalis: this worker can't have another SharedArray: its mappings are too many (see "
+          "apalis: this worker can't have another SharedArray or Ref: its mappings are too many "
+          "(see "
           "vm.max_map_count)",
           ENOMEM);
   }
@@ -236,7 +256,7 @@ Block& BlockTable::adopt(const Block& of_ancestor) {
   const auto birth = std::find_if(all.rbegin(), all.rend(), [&](const Birth& each) {
     return each.region->stamp() == of_ancestor.stamp_;
   });
-  if (birth == all.rend()) throw Error(is_of_no_worker);
+  if (birth == all.rend()) throw_of_no_worker(of_ancestor);
   const Lock lock{mutex_};
   const auto index = of_ancestor.index_;
   Block* block = nullptr;
@@ -248,11 +268,12 @@ Block& BlockTable::adopt(const Block& of_ancestor) {
     birth->region->inherited(birth->slice, index) = 1;
     block = &inherited_entry(of_ancestor);
   }
+  block->mark(of_ancestor.use());
   block->count_->fetch_add(1);
   // Partner: settle(), which empties the word first and then looks at the counts.
   if (birth->region->generation(index).load() == of_ancestor.generation_) return *block;
   block->count_->fetch_sub(1);
-  throw Error(is_gone);
+  throw_gone(of_ancestor);
 }
 
 Block& BlockTable::inherited_entry(const Block& of_ancestor) {
@@ -278,9 +299,9 @@ void BlockTable::require(const Block& of_ancestor) {
   for (const Birth& birth : births())
     if (birth.region->stamp() == of_ancestor.stamp_) {
       if (birth.region->generation(of_ancestor.index_).load() == of_ancestor.generation_) return;
-      throw Error(is_gone);
+      throw_gone(of_ancestor);
     }
-  throw Error(is_of_no_worker);
+  throw_of_no_worker(of_ancestor);
 }
 
 // --- The end of a block --------------------------------------------------------------------------

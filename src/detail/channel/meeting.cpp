@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <apalis/detail/channel/meeting.hpp>
+#include <apalis/detail/channel/meeting_page.hpp>
 #include <apalis/detail/channel/wait_policy.hpp>
 #include <apalis/detail/sys/futex.hpp>
 #include <apalis/detail/sys/memory.hpp>
@@ -231,6 +232,8 @@ void Meeting::look_around(std::uint32_t phase) const noexcept {
 }
 
 // --- Places --------------------------------------------------------------------------------------
+
+std::span<MeetingPlace> Meeting::places() const noexcept { return {places_, count_}; }
 
 MeetingPlace* Meeting::find(sys::Incarnation who) const noexcept {
   const auto found = std::ranges::find_if(

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <apalis/detail/core/stack.hpp>
 #include <apalis/detail/wire/loading.hpp>
 #include <apalis/detail/wire/reader.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/detail/channel/meeting.hpp>
+#include <apalis/detail/channel/meeting_page.hpp>
 #include <array>
 #include <atomic>
 #include <chrono>

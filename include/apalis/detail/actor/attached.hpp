@@ -3,7 +3,6 @@
 
 // Where a large result is put together while it arrives, to be its token's value.
 
-#include <algorithm>
 #include <apalis/detail/actor/state.hpp>
 #include <apalis/detail/wire/codec.hpp>
 #include <apalis/detail/wire/reader.hpp>
@@ -24,7 +23,7 @@ class AttachedBlock final : public State::Attached {
  public:
   explicit AttachedBlock(std::uint64_t size) {
     constexpr std::uint64_t most_believed = std::uint64_t{1} << 28;
-    value_.reserve(static_cast<std::size_t>(std::min(size, most_believed)) / stride);
+    value_.reserve(static_cast<std::size_t>(size < most_believed ? size : most_believed) / stride);
   }
   void append(std::span<const std::byte> chunk) override {
     if (chunk.size() % stride != 0) wire::throw_torn_element();

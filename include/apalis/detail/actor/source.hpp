@@ -33,9 +33,9 @@ inline constexpr std::chrono::microseconds look_interval{1500};
 template <class Rep, class Period>
 Deadline deadline_after(std::chrono::duration<Rep, Period> limit) {
   const auto now = Clock::now();
-  const auto seconds = std::chrono::duration<double>(limit);
-  if (seconds >= std::chrono::duration<double>(no_deadline - now)) return no_deadline;
-  if (seconds <= std::chrono::duration<double>::zero()) return now;
+  const double seconds = std::chrono::duration<double>(limit).count();
+  if (seconds >= std::chrono::duration<double>(no_deadline - now).count()) return no_deadline;
+  if (seconds <= 0) return now;
   return now + std::chrono::ceil<Clock::duration>(limit);
 }
 

@@ -50,6 +50,9 @@ constexpr std::uint32_t table_mark(std::uint64_t stamp) noexcept {
   return mark != 0 ? mark : 1;
 }
 
+/// What refers to a block, by which errors call it.
+enum class BlockUse : std::uint8_t { array, value, barrier };
+
 /// One entry of a process's table. Entries are never freed, only used again for others.
 ///
 /// **Owns** the memory, if this process made it; a child's entry stands for its reference to its
@@ -76,9 +79,10 @@ class Block final : public wire::Hold {
   [[nodiscard]] const std::shared_ptr<const void>& companion() const noexcept {
     return companion_;
   }
+  void mark(BlockUse use) noexcept { use_.store(use, std::memory_order_relaxed); }
+  [[nodiscard]] BlockUse use() const noexcept { return use_.load(std::memory_order_relaxed); }
   /// A Meeting is at its start: processes that have it and end are its affair.
-  void mark_meeting() noexcept { meets_.store(true, std::memory_order_relaxed); }
-  [[nodiscard]] bool is_meeting() const noexcept { return meets_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool is_meeting() const noexcept { return use() == BlockUse::barrier; }
   /// Whether nobody else in this process refers to it, which may change.
   [[nodiscard]] bool is_last_reference() const noexcept {
     return count_->load(std::memory_order_relaxed) == last_.load(std::memory_order_relaxed);
@@ -110,7 +114,7 @@ class Block final : public wire::Hold {
   ControlPage* control_ = nullptr;  // of the worker that received it
   bool fenced_ = false;  // its parent can't make up for fences that are left out here
   std::atomic<Kind> kind_{Kind::none};
-  std::atomic<bool> meets_{false};
+  std::atomic<BlockUse> use_{BlockUse::array};
   bool waits_ = false;        // nobody here refers to it, but workers do
   std::uint64_t serial_ = 0;  // in the order of their making
   std::shared_ptr<const void> companion_;

@@ -3,13 +3,13 @@
 
 // The barrier in a shared block: who has arrived, who takes part, and who of them has ended.
 //
-//   state: phase, how many are expected, how many have arrived. Whoever completes a phase starts
-//   the next one by the same store, so that no two words have to agree.
+//   Meeting meeting(block->bytes());      // of Meeting::bytes_for(4)
+//   meeting.begin(4, cores);              // by who made it
+//   meeting.arrive({});                   // by all four
 //
 // Each process that arrives or is given the barrier has a place, where its incarnation stands.
 // Those who wait look at the places of the others: nobody else may have the time to.
 
-#include <apalis/detail/channel/layout.hpp>
 #include <apalis/detail/sys/incarnation.hpp>
 #include <atomic>
 #include <chrono>
@@ -19,23 +19,8 @@
 
 namespace apalis::detail::channel {
 
-/// A process at a barrier.
-struct alignas(cache_line) MeetingPlace {
-  std::atomic<sys::Incarnation> who{0};  // 0: free
-  /// The last phase that it arrived in, how often it did, and how often it ever did in one: bits
-  /// 32-63, 16-31, 0-15. 0 arrivals at most: it was only given the barrier.
-  std::atomic<std::uint64_t> count{0};
-};
-
-/// What lies at the block's start, the places behind it. Zeros but for what begin() writes.
-struct MeetingPage {
-  /// Bits 32-63 phase | 31 broken | 16-30 expected | 0-15 arrived; once broken, whose place did it.
-  alignas(line_pair) std::atomic<std::uint64_t> state;
-  alignas(line_pair) std::atomic<std::uint32_t> turn;  // the futex
-  std::atomic<std::uint32_t> sleepers;
-  std::atomic<std::uint32_t> cores;     // a hint for how to wait
-  std::atomic<std::int64_t> looked_at;  // when somebody last looked who has ended, in ns
-};
+struct MeetingPage;
+struct MeetingPlace;
 
 /// **Owns** nothing: a view of a block's memory, which a handle keeps.
 /// **Threads:** any.
@@ -99,7 +84,7 @@ class Meeting {
   void lose(pid_t who) const noexcept;
 
  private:
-  [[nodiscard]] std::span<MeetingPlace> places() const noexcept { return {places_, count_}; }
+  [[nodiscard]] std::span<MeetingPlace> places() const noexcept;
   [[nodiscard]] MeetingPlace* find(sys::Incarnation who) const noexcept;
   [[nodiscard]] MeetingPlace* take_place(sys::Incarnation who) const noexcept;
   [[nodiscard]] MeetingPlace* own_place() const noexcept;

@@ -42,10 +42,10 @@ struct LeastBytes<T> {
 /// types' own functions throw.
 class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision> {
  public:
-  explicit OutputArchive(detail::wire::Buffer& buffer)
-      : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this),
-        buffer_(buffer),
-        begin_(buffer.size()) {}
+  explicit OutputArchive(detail::wire::Buffer& buffer);
+  OutputArchive(const OutputArchive&) = delete;
+  OutputArchive& operator=(const OutputArchive&) = delete;
+  ~OutputArchive();
 
   void write(const void* bytes, std::size_t n) { buffer_.append(bytes, n); }
 
@@ -95,10 +95,10 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   using Base = cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>;
 
  public:
-  explicit InputArchive(detail::wire::Reader& reader)
-      : Base(this),
-        reader_(reader),
-        begin_(reader.position()) {}
+  explicit InputArchive(detail::wire::Reader& reader);
+  InputArchive(const InputArchive&) = delete;
+  InputArchive& operator=(const InputArchive&) = delete;
+  ~InputArchive();
 
   void read(void* into, std::size_t n) { reader_.read(into, n); }
 
@@ -160,8 +160,8 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   template <class T>
   void begin_value() {
     stack_.check();
-    if constexpr (detail::wire::is_shared_wrapper<T>)
-      shared_.expect<typename detail::wire::SharedPointee<T>::type>();
+    using Pointee = typename detail::wire::SharedPointee<T>::type;
+    if constexpr (!std::is_void_v<Pointee>) shared_.expect<Pointee>();
     using Element = typename detail::wire::MadeAtOnce<T>::type;
     if constexpr (!std::is_void_v<Element>)  // its count is what comes next
       bytes_each_ = detail::wire::LeastBytes<Element>::value;

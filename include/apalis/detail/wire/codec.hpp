@@ -7,7 +7,6 @@
 //   const auto text = decode<std::string>(reader);
 //   const auto numbers = decode<std::span<const double>>(reader);   // in place, no copy
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +22,7 @@
 
 #include <apalis/detail/wire/archive.hpp>
 #include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/pointers.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/detail/wire/sendable.hpp>
 
@@ -103,6 +103,13 @@ consteval std::size_t encoded_alignment() {
   }
 }
 
+template <class... T>
+consteval std::size_t largest_encoded_alignment() {
+  std::size_t largest = 1;
+  ((largest = encoded_alignment<T>() > largest ? encoded_alignment<T>() : largest), ...);
+  return largest;
+}
+
 /// Count, padding, the elements' bytes; or these as an attachment.
 template <class T>
 void encode_block(Buffer& buffer, const T* elements, std::size_t count) {
@@ -176,15 +183,10 @@ void encode_archived(Buffer& buffer, const T& value) {
 
 template <class T>
 T decode_constructed(InputArchive& archive) {
-  // cereal constructs in raw memory; what it left half done when it threw is its own to clean up.
-  alignas(T) std::byte memory[sizeof(T)];
-  cereal::memory_detail::LoadAndConstructLoadWrapper<InputArchive, T> wrapper(
-      reinterpret_cast<T*>(memory));
-  archive(wrapper);
-  T& object = *wrapper.construct.ptr();
-  const std::unique_ptr<T, void (*)(T*)> destroy(&object, [](T* t) { std::destroy_at(t); });
+  Place<T> place;
+  load_and_construct(archive, place.get(), [&place] { place.set_made(); });
   archive.finish();
-  return std::move(object);
+  return std::move(*place.get());
 }
 
 template <class T>

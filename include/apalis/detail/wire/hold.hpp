@@ -6,9 +6,8 @@
 //   buffer.holds().add(block);          // until the Buffer is cleared or destroyed
 //   copy.holds().add_all(buffer.holds());
 
-#include <memory>
+#include <cstddef>
 #include <utility>
-#include <vector>
 
 namespace apalis::detail::wire {
 
@@ -31,12 +30,12 @@ class Holds {
  public:
   Holds() noexcept = default;
   Holds(Holds&& other) noexcept
-      : first_(std::exchange(other.first_, nullptr)), more_(std::move(other.more_)) {}
+      : first_(std::exchange(other.first_, nullptr)), more_(std::exchange(other.more_, nullptr)) {}
   Holds& operator=(Holds&& other) noexcept {
     if (this != &other) {
       clear();
       first_ = std::exchange(other.first_, nullptr);
-      more_ = std::move(other.more_);
+      more_ = std::exchange(other.more_, nullptr);
     }
     return *this;
   }
@@ -63,16 +62,18 @@ class Holds {
   void for_each(Use use) const {
     if (first_ == nullptr) return;
     use(*first_);
-    if (more_ != nullptr)
-      for (Hold* hold : *more_) use(*hold);
+    for (std::size_t i = 0; i < count_more(); ++i) use(at(i));
   }
 
  private:
+  struct More;  // kept out of the header: to compile it would cost every user
   void add_another(Hold& hold);
+  [[nodiscard]] std::size_t count_more() const noexcept;
+  [[nodiscard]] Hold& at(std::size_t index) const noexcept;
   void release_all() noexcept;
 
   Hold* first_ = nullptr;  // so that one takes no memory
-  std::unique_ptr<std::vector<Hold*>> more_;
+  More* more_ = nullptr;   // null where there is no first; owned
 };
 
 }  // namespace apalis::detail::wire

@@ -8,9 +8,7 @@
 //   SharedTypes types;       types.expect<T>();              // before a std::shared_ptr<T>
 //   least_bytes_each<C>()    // of the elements that a container makes before it loads them
 
-#include <algorithm>
 #include <array>
-#include <cereal/types/memory.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -26,13 +24,19 @@
 #include <utility>
 #include <vector>
 
+/// cereal's, around the pointers to polymorphic types.
+namespace cereal::memory_detail {
+template <class T>
+struct PtrWrapper;
+}
+
 namespace apalis::detail::wire {
 
 /// Values may hold values of their own type, so bytes say how deep the loading recurses: a byte a
 /// level. **Throws** Malformed before the thread's stack is used up.
 class StackGuard {
  public:
-  StackGuard() noexcept : start_(here()), floor_(start_ - std::min(start_, unasked)) {}
+  StackGuard() noexcept : start_(here()), floor_(start_ > unasked ? start_ - unasked : 0) {}
 
   void check() {
     if (here() < floor_) [[unlikely]]
@@ -79,14 +83,15 @@ class SharedTypes {
   Map* types_ = nullptr;  // null until there is one; owned
 };
 
+/// What the next shared object has to be where a T is loaded; void for other types.
 template <class T>
-inline constexpr bool is_shared_wrapper = false;
+struct SharedPointee {
+  using type = void;
+};
 template <class T>
-inline constexpr bool is_shared_wrapper<cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>> =
-    true;
-
-template <class T>
-struct SharedPointee;
+struct SharedPointee<std::shared_ptr<T>> {
+  using type = std::remove_const_t<T>;
+};
 template <class T>
 struct SharedPointee<cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>> {
   using type = std::remove_const_t<T>;

@@ -11,7 +11,6 @@
 #include <apalis/detail/wire/objects.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <apalis/each.hpp>
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -134,7 +133,7 @@ inline constexpr Entry map_entry{};
 template <class A, class TargetT, class Mask, class... P>
 inline constexpr Entry map_entry<A, TargetT, Mask, TypeList<P...>>{
     &MapThunk<A, TargetT, Mask, TypeList<P...>>::invoke, CallName<TargetT>::text,
-    std::max({std::size_t{1}, encoded_alignment<Decoded<P>>()...})};
+    largest_encoded_alignment<Decoded<P>...>()};
 
 template <class P, class Argument>
 void encode_shared(Buffer& buffer, const Argument& argument) {

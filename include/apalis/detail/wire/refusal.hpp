@@ -94,6 +94,14 @@ struct AbstractValue {
                 "std::unique_ptr to it, and CEREAL_REGISTER_TYPE for the classes derived from it");
 };
 
+template <class Pointer>
+struct PolymorphicWithoutCereal {
+  static_assert(never<Pointer>,
+                "apalis: a pointer to a polymorphic class crosses by cereal's functions: include "
+                "<cereal/types/polymorphic.hpp>, and use CEREAL_REGISTER_TYPE for the classes "
+                "derived from it");
+};
+
 // Parameters.
 
 template <class T>

@@ -2,16 +2,15 @@
 #pragma once
 
 // cereal's functions for the types of the standard library, so that they cross without any include
-// by the user. <cereal/types/complex.hpp> and valarray.hpp are left out for their compile time.
+// by the user. <cereal/types/complex.hpp> and valarray.hpp are left out for their compile time,
+// memory.hpp for what it includes: see pointers.hpp; durations are bytes.
 
 #include <cereal/types/array.hpp>
 #include <cereal/types/bitset.hpp>
-#include <cereal/types/chrono.hpp>
 #include <cereal/types/deque.hpp>
 #include <cereal/types/forward_list.hpp>
 #include <cereal/types/list.hpp>
 #include <cereal/types/map.hpp>
-#include <cereal/types/memory.hpp>
 #include <cereal/types/optional.hpp>
 #include <cereal/types/queue.hpp>
 #include <cereal/types/set.hpp>
@@ -23,3 +22,5 @@
 #include <cereal/types/utility.hpp>
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
+
+#include <apalis/detail/wire/pointers.hpp>

@@ -12,7 +12,6 @@
 // [const Entry*, 8 bytes][the callable, if it has any][the arguments]. Offsets, and so the
 // alignment of borrowed spans, count from the Entry pointer: a Reader must start there.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -154,7 +153,7 @@ inline constexpr Entry entry{};
 template <class A, class TargetT, Reply reply, class... P>
 inline constexpr Entry entry<A, TargetT, reply, TypeList<P...>>{
     &Thunk<A, TargetT, reply, TypeList<P...>>::invoke, CallName<TargetT>::text,
-    std::max({std::size_t{1}, encoded_alignment<Decoded<P>>()...})};
+    largest_encoded_alignment<Decoded<P>...>()};
 
 // ---- In the parent ------------------------------------------------------------------------------
 
