@@ -20,6 +20,7 @@
 #include <apalis/log.hpp>
 #include <apalis/options.hpp>
 #include <apalis/outcome.hpp>
+#include <apalis/ranges.hpp>
 #include <apalis/ref.hpp>
 #include <apalis/register_exception.hpp>
 #include <apalis/shared_array.hpp>
