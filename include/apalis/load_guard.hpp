@@ -19,8 +19,8 @@ struct LoadOfOthers {
   double now = 0;      ///< runnable at this moment: the average comes late, and stays late
 };
 
-/// **Threads:** any. **Blocks:** for one read of /proc/loadavg: 2 µs, 0.1 ms the first time. Both are
-/// 0 where that can't be read, as in some containers. **Throws** bad_alloc.
+/// **Threads:** any. **Blocks:** for one read of /proc/loadavg: 2 µs, 0.1 ms the first time. Both
+/// figures are 0 where that can't be read, as in some containers. **Throws** bad_alloc.
 [[nodiscard]] LoadOfOthers load_of_others();
 
 /// Whether either is more than this. **Throws** Error: below zero, or no number.

@@ -4,7 +4,7 @@
 // How a long operation says how far it has come.
 //
 //   apalis::Engine engine{apalis::Backend::processes, {.progress = true}};
-//   apalis::Engine engine{…, {.progress = [](const apalis::ProgressReport& r) { show(r.done); }}};
+//   apalis::Engine engine{…, {.progress = [](const apalis::ProgressReport& r) { show(r); }}};
 //
 //   apalis::ProgressMeter meter{true};                // for a loop of one's own
 //   meter.start(files.size());
@@ -32,9 +32,9 @@ struct ProgressReport {
   bool finished = false;                     ///< this is the last report
 };
 
-/// Whether and how it is reported. To stderr, if true: on a terminal a bar that is redrawn in place,
-/// at most ten times a second, and in a pipe or a file a line, at most one each 10 s; in both the end
-/// as well. A function is called as often as a bar is drawn, and at the end.
+/// Whether and how it is reported. To stderr, if true: on a terminal a bar that is redrawn in
+/// place, at most ten times a second, and in a pipe or a file a line, at most one each 10 s; in both
+/// the end as well. A function is called as often as a bar is drawn, and at the end.
 class Progress {
  public:
   using Callback = std::function<void(const ProgressReport&)>;
@@ -68,8 +68,8 @@ class Progress {
 /// **Owns** nothing but the line that it draws: one that goes before finish() leaves it as it
 /// stands and begins another. Two at once on one terminal draw over each other.
 /// **Threads:** one at a time.
-/// **Blocks:** as writing to stderr does. advance() takes some nanoseconds where nothing is due. What
-/// can't be written is not shown.
+/// **Blocks:** as writing to stderr does. advance() takes some nanoseconds where nothing is due.
+/// What can't be written is not shown.
 /// **Throws** what the callback throws; bad_alloc.
 class ProgressMeter {
  public:
