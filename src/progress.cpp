@@ -84,7 +84,7 @@ std::string to_bar(const ProgressReport& report, int columns) {
   constexpr std::size_t widest = 42;
   const auto room = static_cast<std::size_t>(std::max(columns, 0));
   const auto speed = report.seconds > 0 ? rate(report.rate) : "";
-  const auto figures = join({counts(report), speed, time_of(report)}, room);
+  auto figures = join({counts(report), speed, time_of(report)}, room);
   if (!report.total) return figures;
 
   const auto percents = percent(report);
