@@ -26,7 +26,7 @@
 #  include <png.h>
 #endif
 
-#include "progress.hpp"
+#include "progress_bar.hpp"
 
 // --- The plate -----------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@
 #include <utility>
 #include <vector>
 
-#include "progress.hpp"
+#include "progress_bar.hpp"
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;

@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "progress.hpp"
+#include "progress_bar.hpp"
 
 // --- The scene -----------------------------------------------------------------------------------
 

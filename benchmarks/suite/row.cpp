@@ -50,7 +50,7 @@ std::vector<Row> all_rows() {
   std::vector<Row> rows;
   for (auto* group : {call_rows, throughput_rows, await_rows, barrier_rows, group_rows,
                       creation_rows, payload_rows, shared_rows, footprint_rows, supervision_rows,
-                      break_even_rows, speedup_rows, engine_rows}) {
+                      break_even_rows, speedup_rows, engine_rows, load_rows}) {
     for (Row& row : group()) rows.push_back(std::move(row));
   }
   return rows;

@@ -85,6 +85,7 @@ std::vector<Row> creation_rows();
 std::vector<Row> engine_rows();
 std::vector<Row> footprint_rows();
 std::vector<Row> group_rows();
+std::vector<Row> load_rows();
 std::vector<Row> payload_rows();
 std::vector<Row> shared_rows();
 std::vector<Row> speedup_rows();

@@ -22,6 +22,7 @@
 #include <apalis/log.hpp>
 #include <apalis/options.hpp>
 #include <apalis/outcome.hpp>
+#include <apalis/ranges.hpp>
 #include <apalis/ref.hpp>
 #include <apalis/register_exception.hpp>
 #include <apalis/shared_array.hpp>

@@ -50,6 +50,11 @@ Region& Region::of_this_process(const sys::ForkLock& /*held*/) {
   return *region;
 }
 
+const Region* Region::existing(const sys::ForkLock& /*held*/) {
+  const auto& region = current.get().region;
+  return region ? &*region : nullptr;
+}
+
 Region::Region(std::size_t slices, std::size_t block_bytes)
     : memory_("apalis", header_bytes + slices * slice_bytes + block_bytes),
       slices_(slices),

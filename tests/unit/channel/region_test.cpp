@@ -195,6 +195,7 @@ TEST_CASE("a region knows its machine", "[region]") {
   const Region region{1};
   auto& awake = region.header().awake.children;
   awake = sys::usable_cores() - 1;  // and the parent
+  CHECK(region.occupancy().awake() == sys::usable_cores() - 1);
   CHECK_FALSE(region.occupancy().crowded());
   region.occupancy().wake();
   CHECK(awake == sys::usable_cores());

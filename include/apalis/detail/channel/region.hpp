@@ -34,6 +34,8 @@ class Region {
  public:
   /// This process's region, made at first use.
   [[nodiscard]] static Region& of_this_process(const sys::ForkLock& held);
+  /// The same if it was made, else null.
+  [[nodiscard]] static const Region* existing(const sys::ForkLock& held);
 
   /// `block_bytes`: addresses for blocks.
   explicit Region(std::size_t slices, std::size_t block_bytes = 0);

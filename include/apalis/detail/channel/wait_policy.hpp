@@ -34,6 +34,11 @@ class Occupancy {
   [[nodiscard]] bool crowded() const noexcept {
     return awake_->load(std::memory_order_relaxed) >= cores_;
   }
+  /// How many they are. A child that went astray may have written any number.
+  [[nodiscard]] int awake() const noexcept {
+    const auto count = awake_->load(std::memory_order_relaxed);
+    return count > 0 ? count : 0;
+  }
   void wake() const noexcept { awake_->fetch_add(1, std::memory_order_relaxed); }
   void sleep() const noexcept { awake_->fetch_sub(1, std::memory_order_relaxed); }
 

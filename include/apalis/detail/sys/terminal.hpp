@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What stderr leads to, and writing to it.
+
+#include <chrono>
+#include <string_view>
+
+namespace apalis::detail::sys {
+
+/// Whether a line can be redrawn there: a terminal, and one that calls itself more than "dumb".
+[[nodiscard]] bool can_redraw(int fd) noexcept;
+
+/// Its width; 80 where that is not told.
+[[nodiscard]] int terminal_columns(int fd) noexcept;
+
+/// All of it, or false. Waits where it would block, also on a descriptor that does not.
+[[nodiscard]] bool write_all(int fd, std::string_view text) noexcept;
+
+/// The steady clock as of the kernel's last tick, 10 ms ago at most: without reading a counter.
+[[nodiscard]] std::chrono::steady_clock::time_point recent_time() noexcept;
+
+}  // namespace apalis::detail::sys
