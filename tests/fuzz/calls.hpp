@@ -140,7 +140,7 @@ class GatherOf final : public Call {
   }
 
  private:
-  bool destroyed_ = false;
+  static inline bool destroyed_ = false;  // abandoned parts keep their links for longer than this
   detail::actor::Group* group_;
   std::unique_ptr<State, detail::actor::Abandon> state_;
 };
