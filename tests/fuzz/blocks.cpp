@@ -79,8 +79,8 @@ void Blocks::translate(std::span<std::byte> bytes) const noexcept {
     const auto index = (std::uint64_t{real.index()} + name.index() / named) & 0xffffU;
     name.table = real.table;
     name.generation += real.generation;
-    name.place = ((real.address() + name.address()) & address_mask) |
-                 index << BlockName::address_bits;
+    name.place =
+        ((real.address() + name.address()) & address_mask) | index << BlockName::address_bits;
     return true;
   });
 }

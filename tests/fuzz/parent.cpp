@@ -67,8 +67,7 @@ void Parent::lend(std::uint8_t which) {
   wire::encode(message, array);
   if (which % 4 == 0) wire::encode(message, Blocks::here().barrier);
   ledger_.prepare(message.holds());
-  if (send(Request::post, message.bytes()))
-    ledger_.grant(message.holds(), sender_.last_position());
+  if (send(Request::post, message.bytes())) ledger_.grant(message.holds(), sender_.last_position());
 }
 
 void Parent::drop_lent(std::size_t which) {

@@ -61,9 +61,8 @@ class Parent {
   detail::channel::Sender sender_;
   detail::actor::Inbox inbox_;
   // Of a slice of its own, as the lanes may lie anywhere.
-  detail::channel::BlockLedger ledger_{Blocks::here().slice().region(),
-                                       Blocks::here().slice().index(),
-                                       {}};
+  detail::channel::BlockLedger ledger_{
+      Blocks::here().slice().region(), Blocks::here().slice().index(), {}};
   std::vector<SharedArray<int>> lent_;
   AnyLink link_;
   std::vector<Pending> calls_;

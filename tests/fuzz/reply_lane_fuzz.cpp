@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A child that writes anything anywhere in its slice, between any two steps of its parent: the parent
-// comes to results and errors, and stays within the slice and within bounds of memory and time. What
-// the child names and holds of the parent's blocks is the parent's alone once it has ended.
+// comes to results and errors, and stays within the slice and within bounds of memory and time.
+// What the child names and holds of the parent's blocks is the parent's alone once it has ended.
 //
 // Input: steps of the child and of the parent in any order, each a byte and what it asks for.
 #include <cstddef>

@@ -179,8 +179,7 @@ void Child::send_attached(Input& script) {
   const auto size = std::max<std::size_t>(part.size() / sizeof(int) * sizeof(int), 1);
   try {
     bool sent = sender_.try_send_piece(tag, head.data(), head.size(), whole);
-    for (; sent && left > 0; --left)
-      sent = sender_.try_send_piece(tag, part.data(), size, whole);
+    for (; sent && left > 0; --left) sent = sender_.try_send_piece(tag, part.data(), size, whole);
   } catch (const channel::ProtocolViolation&) {
     // It wrote over the parent's progress itself.
   }

@@ -241,8 +241,8 @@ class Caller {
           .token = std::move(token)});
   }
 
-  /// Its content must be what the writes left; nobody looks where some are still on their way, which
-  /// keep it.
+  /// Its content must be what the writes left; nobody looks where some are still on their way,
+  /// which keep it.
   void drop_slab() {
     const auto slab = std::exchange(slabs_[random_() % slabs_.size()], slabs_.back());
     slabs_.pop_back();
@@ -293,8 +293,7 @@ class Caller {
       case 1: {
         if (refs_.size() < 2 || random_() % 3 == 0) {
           const auto pattern = pattern_++;
-          refs_.push_back(
-              apalis::share(stress::words_of(pattern, random_() % 150'000), where));
+          refs_.push_back(apalis::share(stress::words_of(pattern, random_() % 150'000), where));
         }
         const auto ref = refs_[random_() % refs_.size()];
         if (refs_.size() > 3) refs_.erase(refs_.begin());

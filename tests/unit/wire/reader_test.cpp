@@ -82,8 +82,7 @@ TEST_CASE("a count can't announce more than the bytes that are left", "[reader]"
   CHECK_THROWS_AS(read(std::numeric_limits<std::uint64_t>::max(), 100, 2), Malformed);
 }
 
-TEST_CASE("nothing is attached where there are no attachments, not even no elements",
-          "[reader]") {
+TEST_CASE("nothing is attached where there are no attachments, not even no elements", "[reader]") {
   for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}}) {
     CAPTURE(count);
     std::array<std::byte, 1 + sizeof count> bytes{std::byte{Buffer::attached_mark}};
