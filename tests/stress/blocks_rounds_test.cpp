@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Workers die at random under threads that pass them arrays, Refs, large messages and barriers.
 // Whatever the moment: every call ends, all content is what somebody wrote there, nobody waits for
-// the dead, and nothing is left behind. APALIS_STRESS_CALLS=10000000 makes it a thousand rounds.
+// the dead, and nothing is left behind. APALIS_STRESS_CALLS=20000000 makes it a thousand rounds.
 #include <algorithm>
 #include <apalis/apalis.hpp>
 #include <apalis/detail/channel/block.hpp>
@@ -548,13 +548,13 @@ void play_rounds(std::uint64_t purpose, std::uint64_t rounds) {
 
 TEST_CASE("workers are killed at random, and no shared memory goes with them", "[stress]") {
   CAPTURE(stress::seed());
-  play_rounds(30, stress::calls(0.0001));
+  play_rounds(30, stress::calls(0.00005));
 }
 
 TEST_CASE("workers of the fork server are killed at random, and no shared memory goes with them",
           "[stress]") {
   CAPTURE(stress::seed());
   apalis::ForkServer::start();
-  play_rounds(31, stress::calls(0.00005));
+  play_rounds(31, stress::calls(0.00002));
   apalis::ForkServer::stop();
 }
