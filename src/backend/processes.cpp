@@ -346,10 +346,11 @@ bool ProcessLink::accept_in_journal(Lock& lock, Request request, const wire::Buf
   }
   if (life_ == Life::ended) return false;
   ledger_.prepare(message.holds());
-  journal_->push(request, message, state);
+  const auto number = journal_->push(request, message, state);
   if (state != nullptr) inbox_.pending.push(*state);
   send_journal();
-  while (life_ == Life::running && !journal_->all_sent()) {
+  // Not for what other threads accept meanwhile: the worker may wait for what this one does next.
+  while (life_ == Life::running && !journal_->has_sent(number)) {
     wait_for_room(lock, patience);
     if (is_late()) return false;
     send_journal();

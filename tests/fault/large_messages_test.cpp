@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <apalis/apalis.hpp>
+#include <apalis/shared_array.hpp>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <fstream>
@@ -39,6 +41,10 @@ struct Taker {
     return xs.size() + ys.size();
   }
   std::vector<double> give(std::size_t n) const { return std::vector<double>(n, 1.5); }
+  int wait_for(const apalis::SharedArray<int>& flag) const {
+    while (std::atomic_ref(flag[0]).load() == 0) std::this_thread::yield();
+    return flag[0];
+  }
 };
 
 std::size_t resident_bytes(pid_t process) {
@@ -73,6 +79,49 @@ TEST_CASE("one that dies so is replaced, and what came after is run", "[large]")
   CHECK_THROWS_AS(fatal.get(), apalis::WorkerDied);
   CHECK(after.get() == 2 * xs.size());
   CHECK((given.get() == std::vector<double>(500'000, 1.5)));
+}
+
+TEST_CASE("a call that is sent does not wait for what another thread sends behind it", "[large]") {
+  const std::vector<double> xs(100'000, 1.0);  // more than the worker's arena holds
+  const unsigned restarts = GENERATE(0U, 3U);
+  Handler<Taker> h{{.restart = {.max = restarts}, .fork_in_threads = apalis::ForkInThreads::allow},
+                   std::in_place};
+  for (int round = 0; round < 20; ++round) {
+    const apalis::SharedArray<int> first(1);
+    const apalis::SharedArray<int> second(1);
+    auto busy = h.call(&Taker::wait_for, first);
+    std::atomic<int> begun{0};
+    std::atomic<int> wrong{0};
+    std::atomic<bool> accepted{false};
+    const auto send_large = [&](int turn) {
+      while (begun != turn) std::this_thread::yield();
+      for (int i = 0; i < 200; ++i) std::this_thread::yield();  // so that they mostly come in turn
+      ++begun;
+      if (h.call(&Taker::take, xs, Deadly{}, xs).get() != 2 * xs.size()) ++wrong;
+    };
+    std::jthread before{send_large, 0};
+    std::jthread middle{[&] {
+      while (begun != 1) std::this_thread::yield();
+      for (int i = 0; i < 200; ++i) std::this_thread::yield();
+      ++begun;
+      auto waits = h.call(&Taker::wait_for, second);
+      accepted = true;  // nobody else gives the worker leave to go on
+      std::atomic_ref(second[0]).store(1);
+      waits.get();
+    }};
+    std::jthread behind{send_large, 2};
+    while (begun != 3) std::this_thread::yield();
+    std::atomic_ref(first[0]).store(1);
+    busy.get();
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!accepted && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    const bool in_time = accepted;
+    std::atomic_ref(second[0]).store(1);
+    REQUIRE(in_time);
+    before.join();
+    behind.join();
+    CHECK(wrong == 0);
+  }
 }
 
 TEST_CASE("a worker killed while its large result arrives fails the call", "[large]") {

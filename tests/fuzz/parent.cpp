@@ -23,14 +23,17 @@ Parent::~Parent() {
 void Parent::call(std::size_t type, std::span<const std::byte> request) {
   if (over_) return;
   auto call = call_makers()[type % call_makers().size()]();
-  State* const state = call->state();
-  state->attach(link_.get());
-  state->entry = &wire::batch_entry;
-  state->set_phase(State::Phase::pending);
-  if (!send(Request::call, request)) return;
-  state->position = sender_.last_position();
-  inbox_.pending.push(*state);
-  calls_.push_back({std::move(call), state});
+  const auto states = call->begin(link_.get());
+  calls_.push_back({std::move(call), states});
+  for (State* const state : states) {
+    if (over_ || !send(Request::call, request)) {
+      state->store_error(std::make_exception_ptr(Error("there was no room")));
+      state->set_phase(State::Phase::settled);
+      continue;
+    }
+    state->position = sender_.last_position();
+    inbox_.pending.push(*state);
+  }
 }
 
 void Parent::drain() {
@@ -55,6 +58,24 @@ bool Parent::send(Request request, std::span<const std::byte> message) {
   }
 }
 
+void Parent::lend(std::uint8_t which) {
+  if (over_) return;
+  constexpr std::size_t most = 8;
+  if (which >= 0x80 && lent_.size() < most) lent_.emplace_back(which);
+  wire::Buffer message;
+  const auto& array = lent_.empty() ? Blocks::here().numbers : lent_[which % lent_.size()];
+  wire::encode(message, array);
+  if (which % 4 == 0) wire::encode(message, Blocks::here().barrier);
+  ledger_.prepare(message.holds());
+  if (send(Request::post, message.bytes())) ledger_.grant(message.holds(), sender_.last_position());
+}
+
+void Parent::drop_lent(std::size_t which) {
+  if (lent_.empty()) return;
+  lent_.erase(lent_.begin() + static_cast<std::ptrdiff_t>(which % lent_.size()));
+  ledger_.look_again();
+}
+
 void Parent::take() {
   if (over_) return;
   try {
@@ -69,10 +90,10 @@ void Parent::take() {
 
 void Parent::cancel_early(std::size_t which) {
   if (calls_.empty()) return;
-  State* const state = calls_[which % calls_.size()].state;
-  if (calls_[which % calls_.size()].call->state() == nullptr ||
-      state->phase() != State::Phase::pending)
-    return;
+  const Pending& pending = calls_[which % calls_.size()];
+  if (!pending.call->is_wanted()) return;
+  State* const state = pending.states[which % pending.states.size()];
+  if (state->phase() != State::Phase::pending) return;
   (void)sender_.mark(state->position);
   state->store_cancelled();
   state->set_phase(State::Phase::early);
@@ -81,13 +102,12 @@ void Parent::cancel_early(std::size_t which) {
 void Parent::abandon(std::size_t which) {
   if (calls_.empty()) return;
   Call& call = *calls_[which % calls_.size()].call;
-  if (call.state() != nullptr && call.state()->phase() != State::Phase::settled) call.abandon();
+  if (call.is_wanted() && !call.is_settled()) call.abandon();
 }
 
 void Parent::look() {
   for (auto& pending : calls_)
-    if (pending.call->state() != nullptr && pending.call->state()->has_outcome())
-      pending.call->look();
+    if (pending.call->is_wanted() && pending.call->has_outcome()) pending.call->look();
   while (!errands_.empty() && errands_.front().has_outcome()) {
     Errand& errand = errands_.front();
     try {
@@ -100,8 +120,7 @@ void Parent::look() {
     errands_.pop_front();
   }
   std::erase_if(calls_, [](const Pending& pending) {
-    return pending.call->state() == nullptr ||
-           pending.call->state()->phase() == State::Phase::settled;
+    return !pending.call->is_wanted() || pending.call->is_settled();
   });
 }
 
@@ -113,6 +132,8 @@ void Parent::restart() {
   if (!over_) return;
   settle_rest();
   look();
+  ledger_.end();
+  ledger_.begin();
   sender_.restart();
   inbox_.restart();
   over_ = false;

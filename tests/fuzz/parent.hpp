@@ -4,6 +4,7 @@
 // A parent that reads and writes a slice whose child may do anything.
 
 #include <apalis/detail/actor/inbox.hpp>
+#include <apalis/detail/channel/block_ledger.hpp>
 #include <apalis/detail/channel/lane.hpp>
 #include <apalis/detail/channel/sender.hpp>
 #include <cstddef>
@@ -13,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "blocks.hpp"
 #include "calls.hpp"
 
 namespace apalis::fuzz {
@@ -21,7 +23,10 @@ namespace apalis::fuzz {
 class Parent {
  public:
   explicit Parent(const detail::channel::SliceView& view)
-      : control_(view.control), sender_(view.requests, true), inbox_(view.replies) {}
+      : control_(view.control), sender_(view.requests, true), inbox_(view.replies) {
+    inbox_.ledger = &ledger_;
+    ledger_.begin();
+  }
   ~Parent();
   Parent(const Parent&) = delete;
   Parent& operator=(const Parent&) = delete;
@@ -34,6 +39,8 @@ class Parent {
   void mark(std::uint32_t position) { (void)sender_.mark(position); }
   void look();  // at all that has an outcome
   void report_failures();
+  void lend(std::uint8_t which);  // the child is sent an array: an old one, or a new one
+  void drop_lent(std::size_t which);
   void let_retire() noexcept { inbox_.may_retire = true; }
   void restart();  // for another child in the same slice, once this one is buried
 
@@ -43,7 +50,7 @@ class Parent {
  private:
   struct Pending {
     std::unique_ptr<Call> call;
-    detail::actor::State* state;
+    std::vector<detail::actor::State*> states;  // gone once it is settled or abandoned
   };
 
   [[nodiscard]] bool send(detail::actor::Request request, std::span<const std::byte> message);
@@ -53,6 +60,10 @@ class Parent {
   detail::channel::ControlPage* control_;
   detail::channel::Sender sender_;
   detail::actor::Inbox inbox_;
+  // Of a slice of its own, as the lanes may lie anywhere.
+  detail::channel::BlockLedger ledger_{
+      Blocks::here().slice().region(), Blocks::here().slice().index(), {}};
+  std::vector<SharedArray<int>> lent_;
   AnyLink link_;
   std::vector<Pending> calls_;
   std::deque<detail::actor::Errand> errands_;  // which stay where they are

@@ -2,7 +2,7 @@
 // Any bytes as a result, as an exception and as the outcomes of a batch: they come to a value or to
 // an Error, and take no more memory than they can mean.
 //
-// Input: [what][bytes…].
+// Input: [what][bytes…], with names of blocks as Blocks has them.
 #include <apalis/detail/wire/batch.hpp>
 #include <apalis/detail/wire/codec.hpp>
 #include <apalis/detail/wire/exception.hpp>
@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "blocks.hpp"
 #include "errors.hpp"
 #include "input.hpp"
 #include "meter.hpp"
@@ -85,6 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Where a reply is kept: on the heap, so that a sanitizer sees the first byte behind it.
   const auto copy = std::make_unique_for_overwrite<std::byte[]>(rest.size());
   if (!rest.empty()) std::memcpy(copy.get(), rest.data(), rest.size());
+  Blocks::here().translate({copy.get(), rest.size()});
   const std::span<const std::byte> bytes{copy.get(), rest.size()};
 
   static const Decoders decoders;
@@ -94,5 +96,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto& table = what < 0x80 ? decoders.values : decoders.outcomes;
     table[what % 0x80U % table.size()](bytes);
   }
+  Blocks::here().require_untouched();
   return 0;
 }

@@ -9,10 +9,11 @@
 #include <random>
 #include <thread>
 
-#include "scripted_child.hpp"
+#include "blocks.hpp"
 #include "errors.hpp"
 #include "input.hpp"
 #include "parent.hpp"
+#include "scripted_child.hpp"
 #include "slice_memory.hpp"
 
 using namespace apalis::fuzz;
@@ -24,10 +25,11 @@ namespace {
 void scribble(SliceMemory& memory, std::uint64_t seed, const std::atomic<bool>& stop) {
   std::mt19937_64 random{seed};
   const auto view = memory.view();
+  auto& slice = Blocks::here().slice();
   while (!stop.load(std::memory_order_relaxed)) {
     const auto position = static_cast<std::uint32_t>(random() % 16);
     auto& unit = view.replies.unit(position);
-    switch (random() % 8) {
+    switch (random() % 9) {
       case 0:
         unit.head.store(random(), std::memory_order_relaxed);
         break;
@@ -53,6 +55,12 @@ void scribble(SliceMemory& memory, std::uint64_t seed, const std::atomic<bool>& 
         view.requests.progress->word.store(random() & 0x0000'00ff'0000'000fU,
                                            std::memory_order_relaxed);
         break;
+      case 6: {
+        auto& held = slice.region().held(slice.index(), static_cast<std::uint32_t>(random() % 16));
+        held.count.store(static_cast<std::uint32_t>(random() % 3), std::memory_order_relaxed);
+        held.in_reply.store(static_cast<std::uint32_t>(random() % 16), std::memory_order_relaxed);
+        break;
+      }
       default: {
         const auto bits = random();
         std::memcpy(view.replies.arena + random() % 8192, &bits, sizeof bits);
@@ -61,13 +69,7 @@ void scribble(SliceMemory& memory, std::uint64_t seed, const std::atomic<bool>& 
   }
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  register_exceptions();
-  static SliceMemory memory;
-  memory.clear();
-  Input script{data, size};
+void play(Input& script, SliceMemory& memory) {
   const auto seed = script.number<std::uint64_t>();
   std::atomic<bool> stop{false};
   Parent parent{memory.view()};
@@ -78,6 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (!script.at_end() && !parent.is_over()) {
     const auto next = script.number<std::uint8_t>();
     parent.call(next, {});
+    if (next % 16 == 3) parent.lend(static_cast<std::uint8_t>(next * 8U));
+    if (next % 16 == 7) parent.drop_lent(next);
     if (next % 4 == 0) parent.drain();
     child.act(static_cast<Child::Act>(next % acts), script);
     for (int i = 0; i < 8; ++i) parent.take();
@@ -85,5 +89,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   stop = true;
   scribbler.join();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  register_exceptions();
+  static SliceMemory memory;
+  memory.clear();
+  Input script{data, size};
+  play(script, memory);
+  Blocks::here().require_untouched();
   return 0;
 }

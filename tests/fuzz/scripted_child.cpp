@@ -8,6 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "blocks.hpp"
+
 namespace apalis::fuzz {
 
 namespace actor = detail::actor;
@@ -42,13 +44,19 @@ std::vector<std::byte> repeated(std::size_t size, Input& script) {
   return bytes;
 }
 
+std::vector<std::byte> translated(std::span<const std::byte> script) {
+  std::vector<std::byte> bytes(script.begin(), script.end());
+  Blocks::here().translate(bytes);
+  return bytes;
+}
+
 }  // namespace
 
 void Child::act(Act act, Input& script) {
   switch (act) {
     case Act::send: {
       const auto tag = script.number<std::uint8_t>();
-      return send(tag, script.take(script.number<std::uint8_t>()));
+      return send(tag, translated(script.take(script.number<std::uint8_t>())));
     }
     case Act::send_large:
       return send_large(script);
@@ -105,6 +113,10 @@ void Child::act(Act act, Input& script) {
       }
       return;
     }
+    case Act::send_named:
+      return send_named(script);
+    case Act::write_held:
+      return write_held(script);
     case Act::count:
       return;
   }
@@ -167,10 +179,52 @@ void Child::send_attached(Input& script) {
   const auto size = std::max<std::size_t>(part.size() / sizeof(int) * sizeof(int), 1);
   try {
     bool sent = sender_.try_send_piece(tag, head.data(), head.size(), whole);
-    for (; sent && left > 0; --left)
-      sent = sender_.try_send_piece(tag, part.data(), size, whole);
+    for (; sent && left > 0; --left) sent = sender_.try_send_piece(tag, part.data(), size, whole);
   } catch (const channel::ProtocolViolation&) {
     // It wrote over the parent's progress itself.
+  }
+}
+
+/// As finish_reply() does it.
+void Child::send_named(Input& script) {
+  auto reply = translated(script.take(script.number<std::uint8_t>()));
+  const auto append = [&reply](const auto& value) {
+    const auto bytes = std::as_bytes(std::span(&value, 1));
+    reply.insert(reply.end(), bytes.begin(), bytes.end());
+  };
+  const auto names = script.number<std::uint8_t>();
+  for (auto left = names % 8; left > 0; --left) {
+    const auto which = script.number<std::uint8_t>();
+    append(Blocks::here().reply_name(which, script.number<std::uint8_t>()));
+  }
+  append(static_cast<std::uint32_t>(names % 8 + names / 64));  // and sometimes it is another count
+  send(static_cast<std::uint8_t>(actor::Answer::value_with_blocks), reply);
+}
+
+void Child::write_held(Input& script) noexcept {
+  auto& slice = Blocks::here().slice();
+  auto& region = slice.region();
+  auto& calls = channel::SliceView::at(slice.base()).control->calls;
+  const auto word = script.number<std::uint8_t>();
+  const auto value = script.number<std::uint32_t>();
+  // The page that lend() has backed holds more.
+  const std::uint32_t block = word / 8U;
+  switch (word % 8) {
+    case 0:
+    case 1:
+      return region.held(slice.index(), block).count.store(value);
+    case 2:
+      return region.held(slice.index(), block).in_reply.store(value);
+    case 3:
+      return region.inherited(slice.index(), block).store(static_cast<std::uint8_t>(value));
+    case 4:
+      return calls.considered.store(value);
+    case 5:
+      return calls.finished.store(value);
+    case 6:
+      return calls.made.store(value);
+    default:
+      return calls.let_go.store(value);
   }
 }
 

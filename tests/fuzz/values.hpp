@@ -4,6 +4,8 @@
 // The types of results that hostile bytes are decoded as, each with a value of it for the seeds.
 
 #include <apalis/detail/wire/codec.hpp>
+#include <apalis/outcome.hpp>
+#include <apalis/view.hpp>
 #include <array>
 #include <bitset>
 #include <cereal/types/polymorphic.hpp>
@@ -20,10 +22,14 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "blocks.hpp"
+#include "errors.hpp"
 
 namespace apalis::fuzz {
 
@@ -135,6 +141,17 @@ using Queues =
     std::tuple<std::queue<int>, std::priority_queue<std::string>, std::list<std::u16string>,
                std::forward_list<bool>, std::bitset<70>, std::chrono::milliseconds>;
 
+/// Names among other things.
+struct Arrays {
+  std::string name;
+  std::vector<SharedArray<int>> arrays;
+  std::optional<Ref<Notes>> notes;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(name, arrays, notes);
+  }
+};
+
 /// Calls `use(index, example)` for the value types, index by index.
 template <class Use>
 void for_each_example(Use&& use) {
@@ -182,6 +199,17 @@ void for_each_example(Use&& use) {
     next(node);
     next(std::unique_ptr<std::string>());
   }
+  {
+    const Blocks& blocks = Blocks::here();
+    next(blocks.numbers);
+    next(blocks.grid);
+    next(blocks.vector);
+    next(blocks.notes);
+    next(blocks.file);
+    next(blocks.barrier);
+    next(Arrays{"several", {blocks.numbers, blocks.numbers.subarray(5, 10)}, blocks.notes});
+    next(View<int>::owning({1, 2, 3}));
+  }
 }
 
 /// Looks at every byte of a decoded value, so that a sanitizer does.
@@ -190,6 +218,44 @@ void touch(const T& value) {
   if constexpr (!std::is_same_v<T, Tree> && !std::is_same_v<T, std::unique_ptr<Node>>) {
     detail::wire::Buffer again;
     detail::wire::encode(again, value);
+  }
+}
+
+// Keeps what is read from being optimised away.
+inline volatile std::size_t elements_seen = 0;
+
+template <class T, std::size_t rank>
+void touch(const SharedArray<T, rank>& array) {
+  for (const T& each : array) elements_seen = elements_seen + (each == T{} ? 0 : 1);
+  detail::wire::Buffer again;
+  detail::wire::encode(again, array);
+}
+template <class T>
+void touch(const Ref<T>& ref) {
+  if constexpr (Ref<T>::is_array)
+    if (ref)
+      for (const auto& each : ref.span()) elements_seen = elements_seen + (each == 0 ? 0 : 1);
+  detail::wire::Buffer again;
+  detail::wire::encode(again, ref);
+  if (ref) touch(ref.get());
+}
+inline void touch(const Barrier& barrier) {
+  detail::wire::Buffer again;
+  detail::wire::encode(again, barrier);
+  elements_seen = elements_seen + barrier.participants() + (barrier.broken() ? 1 : 0);
+}
+inline void touch(const Arrays& several) {
+  for (const auto& each : several.arrays) touch(each);
+  if (several.notes) touch(*several.notes);
+}
+template <class R>
+void touch(const std::vector<Outcome<R>>& outcomes) {
+  for (const auto& outcome : outcomes) {
+    if (!outcome.has_value()) {
+      examine(outcome.error());
+    } else if constexpr (!std::is_void_v<R>) {
+      touch(outcome.value());
+    }
   }
 }
 

@@ -3,7 +3,6 @@
 // replaced. Whatever the moment: every call ends once, as what it is told to be, and is run no more
 // often than it may be. APALIS_STRESS_CALLS=7000000 makes it a thousand rounds and some.
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <apalis/apalis.hpp>
@@ -14,9 +13,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
-#include <mutex>
 #include <random>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,11 +21,13 @@
 #include <vector>
 
 #include "execution_book.hpp"
+#include "rounds.hpp"
 #include "settings.hpp"
 #include "support/catch.hpp"
 
 using apalis::Handler;
 using apalis::Token;
+using stress::Complaints;
 using namespace std::chrono_literals;
 
 namespace {
@@ -72,24 +71,6 @@ struct Accepted {
   bool has_limit = false;
   std::string text;  // that comes back
   std::variant<Token<int>, Token<std::string>> token;
-};
-
-/// What was wrong, from all threads.
-class Complaints {
- public:
-  void add(std::string what) {
-    const std::lock_guard lock{mutex_};
-    if (all_.size() < 5) all_.push_back(std::move(what));
-  }
-  [[nodiscard]] std::string text() const {
-    std::string joined;
-    for (const auto& each : all_) joined += each + '\n';
-    return joined;
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::string> all_;
 };
 
 /// The calls of one thread, whose numbers count up from `first`.
@@ -231,14 +212,6 @@ class Caller {
   std::vector<int> posts_;
 };
 
-/// A signal for a child of this process, never for a stranger that has its pid by now.
-void signal_child(pid_t pid, int signal) {
-  const auto pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (pidfd < 0) return;
-  ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
-  ::close(pidfd);
-}
-
 /// The spare child that this thread made; 0 if there is none.
 pid_t spare_child() {
   std::ifstream list("/proc/thread-self/children");
@@ -250,29 +223,13 @@ pid_t spare_child() {
   return 0;
 }
 
-void kill_at_random(Handler<Scribe>& handler, std::mt19937_64& random, std::atomic<int>& progress,
-                    int threads, pid_t spare) {
-  int moment = 0;
-  for (auto kills = random() % 6; kills > 0; --kills) {
-    moment += static_cast<int>(random() % static_cast<unsigned>(threads * calls_per_thread / 3));
-    while (progress < moment) std::this_thread::yield();
-    for (auto spins = random() % 20'000; spins > 0; --spins) asm volatile("");
-    constexpr int signals[] = {SIGKILL, SIGKILL, SIGKILL, SIGUSR1, SIGBUS};  // not Catch2's
-    signal_child(handler.pid(), signals[random() % std::size(signals)]);
-  }
-  if (spare != 0) signal_child(spare, SIGKILL);
-}
-
 apalis::Options random_options(std::mt19937_64& random) {
   apalis::Options options{.fork_in_threads = apalis::ForkInThreads::allow};
   options.restart = {
       .max = 1'000'000, .backoff = std::chrono::milliseconds{random() % 2}, .max_backoff = 4ms};
   if (random() % 3 == 0) options.max_calls_per_worker = 1 + random() % 20;
   options.on_error = [](const std::exception_ptr&) {};
-  options.on_worker_start = +[] {  // else crashes are the test framework's
-    ::signal(SIGSEGV, SIG_DFL);
-    ::signal(SIGABRT, SIG_DFL);
-  };
+  options.on_worker_start = &stress::crash_plainly;
   return options;
 }
 
@@ -294,7 +251,9 @@ void play_round(std::mt19937_64 random, Complaints& complaints) {
   {
     std::vector<std::jthread> running;
     for (auto& caller : callers) running.emplace_back([&caller] { caller.run(); });
-    kill_at_random(handler, random, progress, threads, spare);
+    stress::kill_at_random([&] { return handler.pid(); }, random, progress,
+                           threads * calls_per_thread);
+    if (spare != 0) stress::signal_child(spare, SIGKILL);
   }
   bool all_done = handler.alive();
   try {

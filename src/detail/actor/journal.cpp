@@ -5,7 +5,7 @@
 
 namespace apalis::detail::actor {
 
-void Journal::push(Request request, const wire::Buffer& message, State* state) {
+std::uint64_t Journal::push(Request request, const wire::Buffer& message, State* state) {
   Entry& entry = entries_.emplace_back();
   try {
     entry.message.append_all(message);
@@ -15,7 +15,9 @@ void Journal::push(Request request, const wire::Buffer& message, State* state) {
   }
   entry.request = request;
   entry.state = state;
+  entry.number = ++accepted_;
   unsent_bytes_ += message.size();
+  return entry.number;
 }
 
 bool Journal::send(channel::Sender& sender, channel::BlockLedger& ledger) {

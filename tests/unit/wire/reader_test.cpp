@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/detail/wire/buffer.hpp>
+#include <apalis/detail/wire/codec.hpp>
 #include <apalis/detail/wire/reader.hpp>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <type_traits>
+#include <vector>
 
 #include "support/catch.hpp"
 
@@ -75,6 +80,20 @@ TEST_CASE("a count can't announce more than the bytes that are left", "[reader]"
   // Their product would wrap around to a small number.
   CHECK_THROWS_AS(read(std::uint64_t{1} << 61, 24, 8), Malformed);
   CHECK_THROWS_AS(read(std::numeric_limits<std::uint64_t>::max(), 100, 2), Malformed);
+}
+
+TEST_CASE("nothing is attached where there are no attachments, not even no elements", "[reader]") {
+  for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}}) {
+    CAPTURE(count);
+    std::array<std::byte, 1 + sizeof count> bytes{std::byte{Buffer::attached_mark}};
+    std::memcpy(bytes.data() + 1, &count, sizeof count);
+    Reader reader{bytes};
+    CHECK_THROWS_AS(reader.read_block(sizeof(double)), Malformed);
+    Reader again{bytes};
+    CHECK_THROWS_AS(decode<std::vector<double>>(again), Malformed);
+    Reader once_more{bytes};
+    CHECK_THROWS_AS(decode<std::string>(once_more), Malformed);
+  }
 }
 
 TEST_CASE("align skips what the buffer's align put there", "[reader]") {

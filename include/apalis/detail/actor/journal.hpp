@@ -27,10 +27,11 @@ class Journal {
     State* state = nullptr;      // null for a post; the pending queue has the others in this order
     std::uint32_t position = 0;  // of its last unit, once it is sent
     std::size_t sent_bytes = 0;  // of a message that goes in pieces
+    std::uint64_t number = 0;    // in the order in which they were accepted
   };
 
-  /// Accepts a message. Throws std::bad_alloc, having kept nothing.
-  void push(Request request, const wire::Buffer& message, State* state);
+  /// Accepts a message, and gives its number. Throws std::bad_alloc, having kept nothing.
+  std::uint64_t push(Request request, const wire::Buffer& message, State* state);
 
   /// Sends what is not sent yet, as far as there is room. True if something was sent. `ledger` is
   /// told of the blocks in it, and was prepared for them.
@@ -38,6 +39,10 @@ class Journal {
   bool send(channel::Sender& sender, channel::BlockLedger& ledger);
 
   [[nodiscard]] bool all_sent() const noexcept { return sent_ == entries_.size(); }
+  /// Whether the message of that number, and all before it, are sent or forgotten.
+  [[nodiscard]] bool has_sent(std::uint64_t number) const noexcept {
+    return all_sent() || entries_[sent_].number > number;
+  }
   /// Bytes of the messages that are not sent.
   [[nodiscard]] std::size_t unsent_bytes() const noexcept { return unsent_bytes_; }
 
@@ -68,6 +73,7 @@ class Journal {
   std::deque<Entry> entries_;
   std::size_t sent_ = 0;  // entries from the front on that are in the lane
   std::size_t unsent_bytes_ = 0;
+  std::uint64_t accepted_ = 0;  // ever
 };
 
 }  // namespace apalis::detail::actor

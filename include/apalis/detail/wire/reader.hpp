@@ -85,8 +85,11 @@ class Reader {
     if (at_ == end_ || *at_ != std::byte{Buffer::attached_mark}) [[likely]]
       return {read_count(bytes_each), false};
     ++at_;
+    // Not even none: attachments() is then there to be read.
+    if (attachments_ == nullptr) [[unlikely]]
+      throw_misplaced_attachment();
     const std::uint64_t count = read_number();
-    const std::size_t there = attachments_ != nullptr ? attachments_->remaining() : 0;
+    const std::size_t there = attachments_->remaining();
     if (count > there / bytes_each) [[unlikely]]
       throw_impossible_count(count, there);
     return {static_cast<std::size_t>(count), true};
