@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <apalis/detail/sys/recent_time.hpp>
 #include <apalis/detail/sys/terminal.hpp>
 #include <apalis/progress.hpp>
 #include <array>

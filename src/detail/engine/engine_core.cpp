@@ -7,6 +7,7 @@
 #include <apalis/detail/engine/engine_core.hpp>
 #include <apalis/detail/engine/map_run.hpp>
 #include <apalis/error.hpp>
+#include <apalis/load_guard.hpp>
 #include <charconv>
 #include <cstdlib>
 #include <exception>
@@ -127,6 +128,17 @@ void EngineCore::close() { pool().close(); }
 void EngineCore::set_report(MapReport report) {
   const std::lock_guard lock{mutex_};
   report_ = std::move(report);
+}
+
+void EngineCore::note_work(double busy_seconds, MapWatch::Clock::time_point from,
+                           MapWatch::Clock::time_point to) {
+  constexpr double worth_noting = 1e-3;  // the load average knows no less
+  {
+    const std::lock_guard lock{mutex_};
+    busy_seconds += std::exchange(unnoted_seconds_, 0);
+    if (busy_seconds < worth_noting) unnoted_seconds_ = busy_seconds;
+  }
+  if (busy_seconds >= worth_noting) note_own_work(busy_seconds, from, to);
 }
 
 MapReport EngineCore::report() const {

@@ -3,7 +3,6 @@
 #include <apalis/detail/engine/engine_core.hpp>
 #include <apalis/detail/engine/map_watch.hpp>
 #include <apalis/detail/sys/usage.hpp>
-#include <apalis/load_guard.hpp>
 #include <utility>
 
 namespace apalis::detail::engine {
@@ -53,7 +52,7 @@ void MapWatch::finish(std::span<const LaneCounts> lanes) {
     report.workers.push_back(worker_report(0, caller, wall));
     batches_.assign(1, static_cast<std::uint32_t>(report.items));
   } else if (report.backend == Backend::processes) {
-    note_own_work(report.busy_seconds(), start_, end);
+    core_.note_work(report.busy_seconds(), start_, end);
   }
   report.batches = batches_.size();
   if (!batches_.empty()) {

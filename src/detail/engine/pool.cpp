@@ -9,6 +9,7 @@
 #include <apalis/detail/actor/wait_many.hpp>
 #include <apalis/detail/engine/pool.hpp>
 #include <apalis/detail/sys/log_line.hpp>
+#include <apalis/detail/sys/recent_time.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <apalis/error.hpp>
 #include <atomic>
@@ -20,6 +21,11 @@ namespace apalis::detail::engine {
 namespace {
 
 using Clock = actor::Clock;
+
+// A worker that was used that recently is not asked whether it lives: to ask costs as much as a call,
+// and whoever sends it something learns of its death as well.
+constexpr std::chrono::milliseconds recently{2};
+
 using StopState = std::unique_ptr<actor::ReplyState<void>, actor::Abandon>;
 
 void run_stop_hooks(void* seat, wire::Reader& /*arguments*/, wire::Buffer& /*result*/) {
@@ -80,6 +86,7 @@ struct Pool::Core {
   mutable std::mutex mutex;  // of the links and hooks
   std::vector<Slot> slots;
   std::shared_ptr<const Hooks> hooks = std::make_shared<const Hooks>();
+  std::atomic<Clock::rep> looked{0};  // for idle workers
 };
 
 Pool::Pool(Backend backend, EngineOptions options, std::size_t most)
@@ -105,12 +112,13 @@ bool Pool::is_here() const noexcept { return core_->stamp == sys::process_stamp(
 LinkPointer Pool::link(std::uint32_t index) {
   auto& slot = core_->slots[index];
   const std::lock_guard lock{core_->mutex};
-  if (slot.link.get() != nullptr && !slot.link->alive())
+  const Clock::time_point idle_since{Clock::duration{slot.idle_since}};
+  if (slot.link.get() != nullptr && sys::recent_time() - idle_since > recently && !slot.link->alive())
     std::exchange(slot.link, {})->shut(true, actor::at_once);
   if (slot.link.get() == nullptr) {
     slot.link =
         LinkPointer{open_link(core_->backend, core_->options, index, most(), core_->hooks)};
-    slot.idle_since = Clock::now().time_since_epoch().count();
+    slot.idle_since = sys::recent_time().time_since_epoch().count();
     slot.open = true;
   }
   return slot.link;
@@ -133,7 +141,7 @@ void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
 void Pool::add_load(std::uint32_t index, int batches) noexcept {
   auto& slot = core_->slots[index];
   if (slot.load.fetch_add(batches) + batches == 0)
-    slot.idle_since = Clock::now().time_since_epoch().count();
+    slot.idle_since = sys::recent_time().time_since_epoch().count();
 }
 int Pool::load(std::uint32_t index) const noexcept { return core_->slots[index].load; }
 
@@ -215,7 +223,12 @@ void Pool::Core::end(std::vector<LinkPointer> links, std::vector<std::exception_
 }
 
 void Pool::end_idle() {
-  if (core_->options.idle_timeout <= std::chrono::milliseconds::zero()) return;
+  const auto timeout = core_->options.idle_timeout;
+  if (timeout <= std::chrono::milliseconds::zero()) return;
+  const auto now = sys::recent_time();
+  const Clock::time_point looked{Clock::duration{core_->looked.load()}};
+  if (now - looked < std::min<Clock::duration>(timeout, recently)) return;
+  core_->looked = now.time_since_epoch().count();
   auto links = core_->take(true);
   if (links.empty()) return;
   std::vector<std::exception_ptr> failures;

@@ -18,14 +18,14 @@
 namespace apalis::detail::engine {
 namespace {
 
-constinit std::atomic<std::uint64_t> last_id{0};
+constinit std::atomic<std::uint32_t> last_id{0};  // of runs; those alive at once differ
 
 constexpr std::size_t header_at = sizeof(const wire::Entry*);
 constexpr std::size_t kept_message = std::size_t{1} << 20;  // of a Batch that is used again
 constexpr int most_refusals = 3;  // of new workers one after the other, before that is an error
 
 void drop_frame(void* seat, wire::Reader& arguments, wire::Buffer& /*result*/) {
-  std::uint64_t run = 0;
+  std::uint32_t run = 0;
   arguments.read(&run, sizeof run);
   static_cast<Seat*>(seat)->drop(run);
 }
@@ -97,17 +97,25 @@ Run::~Run() {
     if (shares_memory)  // what they use may end with the caller
       for (const Batch* batch : flying_batches_)
         (void)batch->state->source()->wait(*batch->state, actor::no_deadline);
-    wire::Buffer message;
-    append_entry(message, drop_entry);
-    message.append(&id_, sizeof id_);
-    for (auto& lane : lanes_)
-      if (lane.frame != nullptr && lane.frame->has_outcome() && lane.frame->error() == nullptr &&
-          lane.link->alive())
-        lane.link->post(message);
   } catch (const std::exception& error) {
     sys::log(LogLevel::warning, fmt::format("apalis: at the end of a map: {}", error.what()));
   }
+  for (auto& lane : lanes_) drop_frame_of(lane);
   for (const Batch* batch : flying_batches_) pool_.add_load(batch->lane, -1);
+}
+
+void Run::drop_frame_of(const Lane& lane) noexcept {
+  if (lane.frame == nullptr || !lane.frame->has_outcome() || lane.frame->error() != nullptr) return;
+  try {
+    wire::Buffer message;
+    append_entry(message, drop_entry);
+    message.append(&id_, sizeof id_);
+    lane.link->post(message);
+  } catch (const WorkerDied&) {
+    return;  // and its frames with it
+  } catch (const std::exception& error) {
+    sys::log(LogLevel::warning, fmt::format("apalis: at the end of a map: {}", error.what()));
+  }
 }
 
 void Run::open_all(std::size_t most) {
@@ -189,6 +197,7 @@ bool Run::launch_next(std::uint32_t lane) {
   auto batch = fresh();
   append_entry(batch->message, batch_entry());
   (void)batch->message.grow(sizeof(BatchHeader));
+  begin_batch(batch->message);
   batch->message.allow_attachments(size == 1 && lanes_[lane].link->takes_attachments());
   const auto count = take(size, batch->message);
   exhausted_ = exhausted_ || count < size;
@@ -255,7 +264,8 @@ void Run::set_up(Lane& lane) {
 
 void Run::launch(Batch& batch, std::uint32_t index) {
   Lane& lane = lanes_[index];
-  const BatchHeader header{id_, batch.first, batch.skip, batch.count};
+  const BatchHeader header{id_, batch.skip, batch.count, static_cast<std::uint32_t>(batch.first),
+                           static_cast<std::uint32_t>(batch.first >> 32)};
   std::memcpy(batch.message.data() + header_at, &header, sizeof header);
   batch.lane = index;
   try {

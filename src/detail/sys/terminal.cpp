@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <apalis/detail/sys/terminal.hpp>
@@ -35,14 +34,6 @@ bool write_all(int fd, std::string_view text) noexcept {
     }
   }
   return true;
-}
-
-std::chrono::steady_clock::time_point recent_time() noexcept {
-  // The clock behind std::chrono::steady_clock, which has the same origin.
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-  return std::chrono::steady_clock::time_point(std::chrono::seconds(time.tv_sec) +
-                                               std::chrono::nanoseconds(time.tv_nsec));
 }
 
 }  // namespace apalis::detail::sys

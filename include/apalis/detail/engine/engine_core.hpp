@@ -3,6 +3,7 @@
 
 // What an Engine has between its maps, and what all of them need: no templates.
 
+#include <apalis/detail/engine/map_watch.hpp>
 #include <apalis/detail/engine/pace.hpp>
 #include <apalis/detail/engine/pool.hpp>
 #include <apalis/detail/engine/seat.hpp>
@@ -68,6 +69,9 @@ class EngineCore {
   void close();
 
   void set_report(MapReport report);
+  /// For the load guard: what the workers did from `from` to `to`. Of short maps, of many together.
+  void note_work(double busy_seconds, MapWatch::Clock::time_point from,
+                 MapWatch::Clock::time_point to);
   [[nodiscard]] MapReport report() const;
 
  private:
@@ -80,6 +84,7 @@ class EngineCore {
   std::shared_ptr<Seat> seat_;  // null until a map runs here
   bool is_started_ = false;
   MapReport report_;
+  double unnoted_seconds_ = 0;
 };
 
 /// How many workers `options` ask for.

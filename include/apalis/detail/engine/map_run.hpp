@@ -180,11 +180,15 @@ class MapRun final : public Run {
     }
   }
 
+  void begin_batch([[maybe_unused]] wire::Buffer& message) const override {
+    if constexpr (Thunk::is_small) write_frame_(message);
+  }
+
   bool write_frame(wire::Buffer& message) const override {
     if constexpr (Thunk::needs_frame) {
       const wire::Entry* const entry = &frame_entry<Thunk>;
       message.append(&entry, sizeof entry);
-      const std::uint64_t run = id();
+      const std::uint32_t run = id();
       message.append(&run, sizeof run);
       message.align(wire::Buffer::alignment);
       write_frame_(message);

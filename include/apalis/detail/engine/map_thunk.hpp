@@ -227,12 +227,19 @@ struct MapThunk {
   using FrameT = MapFrame<TargetT, Sink, State, Extras...>;
   using Callable = std::remove_const_t<typename TargetT::Callable>;
 
-  /// Whether there is anything to be sent before the first batch.
-  static constexpr bool needs_frame = !wire::is_stateless<Callable> || sizeof...(Extras) != 0 ||
-                                      !Sink::is_empty || State::there;
+  /// With nothing but a callable of a few bytes, each batch has that itself.
+  static constexpr bool is_small = [] {
+    if constexpr (requires { TargetT::size; }) {
+      return TargetT::size <= 16 && sizeof...(Extras) == 0 && Sink::is_empty && !State::there;
+    } else {
+      return false;
+    }
+  }();
+  /// Else there is something to be sent before the first batch.
+  static constexpr bool needs_frame = !is_small;
 
   static void set_up(void* object, wire::Reader& arguments, wire::Buffer& /*result*/) {
-    std::uint64_t run = 0;
+    std::uint32_t run = 0;
     arguments.read(&run, sizeof run);
     arguments.align(wire::Buffer::alignment);
     static_cast<Seat*>(object)->keep(
@@ -248,7 +255,7 @@ struct MapThunk {
       if (frame == nullptr) throw_no_frame();
       run(seat, static_cast<FrameT&>(*frame), header, arguments, result);
     } else {
-      FrameT frame{{}};
+      FrameT frame{arguments.take(TargetT::size)};
       run(seat, frame, header, arguments, result);
     }
   }
@@ -298,7 +305,7 @@ struct MapThunk {
     for (std::uint32_t i = 0; i < header.skip; ++i) (void)wire::decode<Value>(items);
     auto& sink = frame.sink();
     sink.begin();
-    const std::uint64_t first = header.first + header.skip;
+    const std::uint64_t first = header.first() + header.skip;
     std::uint32_t done = 0;
     std::size_t good = result.size();
     try {

@@ -22,13 +22,20 @@
 
 namespace apalis::detail::engine {
 
-/// Behind the Entry of a batch: which items it has.
+/// Behind the Entry of a batch: which items it has. Small, so that a batch of one item or two fits a
+/// pair of units.
 struct BatchHeader {
-  std::uint64_t run;
-  std::uint64_t first;  // index of its first item
-  std::uint32_t skip;   // items that are there but not to be run
-  std::uint32_t count;  // items to be run after those
+  std::uint32_t run;
+  std::uint32_t skip;         // items that are there but not to be run
+  std::uint32_t count;        // items to be run after those
+  std::uint32_t first_low;    // index of its first item
+  std::uint32_t first_high;
+
+  [[nodiscard]] std::uint64_t first() const noexcept {
+    return std::uint64_t{first_high} << 32 | first_low;
+  }
 };
+static_assert(sizeof(BatchHeader) == 20);
 
 /// At the start of a batch's reply.
 struct ReplyHeader {
@@ -99,12 +106,14 @@ class Run {
   /// Appends up to `most` items, fewer at the end of the range; returns how many.
   virtual std::size_t take(std::size_t most, wire::Buffer& message) = 0;
   [[nodiscard]] virtual const wire::Entry& batch_entry() const noexcept = 0;
+  /// What is before the items of each batch.
+  virtual void begin_batch(wire::Buffer& message) const = 0;
   /// What a worker is sent before its first batch; false if that is nothing.
   [[nodiscard]] virtual bool write_frame(wire::Buffer& message) const = 0;
   /// Code that the message leads to; null for none.
   [[nodiscard]] virtual const void* code() const noexcept { return nullptr; }
 
-  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] std::uint32_t id() const noexcept { return id_; }
 
  private:
   struct Lane {
@@ -122,6 +131,7 @@ class Run {
   [[nodiscard]] std::optional<std::uint32_t> pick_lane() const;
   [[nodiscard]] bool open_lane(std::uint32_t index);
   void set_up(Lane& lane);
+  void drop_frame_of(const Lane& lane) noexcept;
   void launch(Batch& batch, std::uint32_t index);
   void lose_lane(std::uint32_t index) noexcept;
   [[nodiscard]] Batch* find_lost() const noexcept;
@@ -134,7 +144,7 @@ class Run {
   [[nodiscard]] bool take_done();
   [[nodiscard]] std::unique_ptr<Batch> fresh();
 
-  const std::uint64_t id_;
+  const std::uint32_t id_;
   Pool& pool_;
   Pace pace_;
   RunOptions options_;

@@ -36,15 +36,15 @@ class Seat {
   }
 
   /// Null if there is none.
-  [[nodiscard]] Frame* frame(std::uint64_t run) const noexcept {
+  [[nodiscard]] Frame* frame(std::uint32_t run) const noexcept {
     for (const auto& [id, frame] : frames_)
       if (id == run) return frame.get();
     return nullptr;
   }
-  void keep(std::uint64_t run, std::unique_ptr<Frame> frame) {
+  void keep(std::uint32_t run, std::unique_ptr<Frame> frame) {
     frames_.emplace_back(run, std::move(frame));
   }
-  void drop(std::uint64_t run) noexcept {
+  void drop(std::uint32_t run) noexcept {
     std::erase_if(frames_, [run](const auto& entry) { return entry.first == run; });
   }
 
@@ -64,7 +64,7 @@ class Seat {
 
  private:
   std::shared_ptr<const Hooks> hooks_;  // as they were at the fork
-  std::vector<std::pair<std::uint64_t, std::unique_ptr<Frame>>> frames_;  // of runs under way
+  std::vector<std::pair<std::uint32_t, std::unique_ptr<Frame>>> frames_;  // of runs under way
   std::vector<std::pair<std::uint64_t, std::shared_ptr<void>>> states_;
 };
 

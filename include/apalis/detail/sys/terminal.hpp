@@ -3,7 +3,6 @@
 
 // What stderr leads to, and writing to it.
 
-#include <chrono>
 #include <string_view>
 
 namespace apalis::detail::sys {
@@ -16,8 +15,5 @@ namespace apalis::detail::sys {
 
 /// All of it, or false. Waits where it would block, also on a descriptor that does not.
 [[nodiscard]] bool write_all(int fd, std::string_view text) noexcept;
-
-/// The steady clock as of the kernel's last tick, 10 ms ago at most: without reading a counter.
-[[nodiscard]] std::chrono::steady_clock::time_point recent_time() noexcept;
 
 }  // namespace apalis::detail::sys
