@@ -29,7 +29,7 @@ long solutions(int column, int queens) {  // with the first row's queen there
   return fill((1U << queens) - 1, queen, queen << 1, queen >> 1);
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   std::vector<std::string> backends(argv + 1, argv + argc);
   if (backends.empty()) backends = {"serial", "threads", "processes"};
 
@@ -44,4 +44,7 @@ int main(int argc, char** argv) {
     std::printf("= %ld  (%s, %.1f ms)\n", sum, backend.c_str(), time.count());
     if (sum != 73'712) return 1;  // of 13 queens
   }
+} catch (const apalis::Error& error) {  // a backend that there is not
+  std::fprintf(stderr, "%s\n", error.what());
+  return 2;
 }
