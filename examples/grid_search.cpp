@@ -135,9 +135,9 @@ constexpr std::size_t widths = 24, penalties = 8;
 
 std::vector<Setting> make_grid() {
   std::vector<Setting> grid;
-  for (std::size_t i = 0; i < widths * penalties; ++i)
-    grid.push_back({0.3 * std::pow(1.2, static_cast<double>(i % widths)),
-                    std::pow(10, static_cast<double>(i / widths) - 6)});
+  for (int row = 0; row < static_cast<int>(penalties); ++row)
+    for (int column = 0; column < static_cast<int>(widths); ++column)
+      grid.push_back({0.3 * std::pow(1.2, column), std::pow(10, row - 6)});
   return grid;
 }
 

@@ -62,7 +62,7 @@ class Blocks {
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
-  static constexpr std::size_t size = 64 * 1024;
+  static constexpr std::size_t size = std::size_t{64} * 1024;
 
   void read() {
     block_.clear();
