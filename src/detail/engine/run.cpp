@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/wait_many.hpp>
+#include <apalis/detail/engine/map_run.hpp>
 #include <apalis/detail/engine/run.hpp>
 #include <apalis/detail/sys/log_line.hpp>
+#include <apalis/detail/sys/memory.hpp>
 #include <apalis/detail/wire/batch.hpp>
 #include <apalis/error.hpp>
 #include <atomic>
@@ -74,6 +76,8 @@ void Batch::throw_failure(wire::Reader& behind_values) const {
                              actor::describe(cause)),
                  from, to - 1, cause);
 }
+
+void prepare_room(void* start, std::size_t bytes) noexcept { sys::prefer_huge_pages(start, bytes); }
 
 // --- Run -----------------------------------------------------------------------------------------
 
@@ -158,6 +162,7 @@ void Run::fill() {
     if (again == nullptr) {
       if (exhausted_) return;
       if (options_.most_batches != 0 && batches_.size() >= options_.most_batches) return;
+      if (const auto left = this->left(); left && *left == 0) return;  // no worker is made for that
     }
     if (pace_.is_probing() && !flying_batches_.empty() && !waited_for_first_) return;
     const auto lane = pick_lane();
@@ -173,13 +178,8 @@ void Run::fill() {
 }
 
 bool Run::launch_next(std::uint32_t lane) {
-  const auto left = this->left();
-  if (left && *left == 0) {
-    exhausted_ = true;
-    return false;
-  }
   constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
-  const auto size = std::min(pace_.next(left), most);
+  const auto size = std::min(pace_.next(left()), most);
   auto batch = fresh();
   append_entry(batch->message, batch_entry());
   (void)batch->message.grow(sizeof(BatchHeader));

@@ -315,7 +315,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   std::vector<R> values() {
     std::vector<R> all;
-    if (length_) all.reserve(*length_);
+    if (length_) reserve_results(all, *length_);
     if (core_.runs_here()) {
       each_value<ValuesSink<R>>([&](R&& value) { all.push_back(std::move(value)); });
       return all;
