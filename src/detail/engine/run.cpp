@@ -124,8 +124,14 @@ Batch* Run::next() {
   }
   for (;;) {
     fill();
-    if (take_done()) return consumed_.get();
-    if (flying_batches_.empty()) return nullptr;
+    if (take_done()) {
+      if (options_.watch != nullptr) options_.watch->advance(consumed_->count);
+      return consumed_.get();
+    }
+    if (flying_batches_.empty()) {
+      if (options_.watch != nullptr) options_.watch->finish(counts_);
+      return nullptr;
+    }
     wait_for_some();
     take_in();
   }
@@ -269,12 +275,13 @@ void Run::launch(Batch& batch, std::uint32_t index) {
   refusals_ = 0;
   batch.serial = ++launches_;
   flying_batches_.push_back(&batch);
-  ++lane.flying;
+  if (lane.flying++ == 0) lane.active_since = actor::Clock::now();
   pool_.add_load(index, 1);
 }
 
 void Run::lose_lane(std::uint32_t index) noexcept {
   Lane& lane = lanes_[index];
+  ++counts_[index].restarts;
   pool_.lose(index, lane.link);
   lane.link = {};
   lane.frame.reset();
@@ -324,7 +331,8 @@ void Run::take_in() {
   std::vector<Batch*> unfinished;
   std::erase_if(flying_batches_, [&](Batch* batch) {
     if (!batch->state->has_outcome()) return false;
-    --lanes_[batch->lane].flying;
+    Lane& lane = lanes_[batch->lane];
+    if (--lane.flying == 0) counts_[batch->lane].active += actor::Clock::now() - lane.active_since;
     pool_.add_load(batch->lane, -1);
     if (batch->state->was_cancelled()) return true;  // by note_failure(): nobody wants it
     if (settle(*batch)) {
@@ -375,6 +383,7 @@ bool Run::settle(Batch& batch) {
   const std::chrono::nanoseconds busy{static_cast<std::chrono::nanoseconds::rep>(batch.reply.busy)};
   pace_.learn(batch.count, busy, std::max(batch.message.size(), batch.state->bytes().size()));
   auto& counts = counts_[batch.lane];
+  if (options_.watch != nullptr) options_.watch->add_batch(batch.count);
   counts.items += batch.count;
   ++counts.batches;
   counts.busy += busy;

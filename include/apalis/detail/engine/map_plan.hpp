@@ -146,7 +146,8 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
         arguments_(arguments),
         options_(options),
         cursor_(items, options.most_items()),
-        length_(cursor_.left()) {}
+        length_(cursor_.left()),
+        watch_(std::make_unique<MapWatch>(core, length_)) {}
 
   template <bool collected>
   auto map() {
@@ -226,11 +227,10 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   template <class Op>
   auto frame_writer(Op& op) const {
-    return [&f = f_, &factory = factory_, arguments = arguments_,
-            &op]([[maybe_unused]] wire::Buffer& frame) {
+    return [&f = f_, &factory = factory_, arguments = arguments_, &op](wire::Buffer& frame) {
       write_callable(frame, f);
       MapTypes<S, F, ItemT, const Arguments&...>::Extras::write(frame, arguments);
-      if constexpr (!std::is_same_v<Op, NoOp>) write_callable(frame, op);
+      write_op(frame, op);
       factory.write(frame);
     };
   }
@@ -258,20 +258,29 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   template <class Sink, class Op>
   WorkerRun<Sink, Op> worker_run(Op& op, const RunOptions& options) {
+    watch_->set_name(Thunk<Sink>::name);
     return {*this, op, with(options)};
   }
   [[nodiscard]] RunOptions with(RunOptions options) const noexcept {
     options.retries = options_.retries;
+    options.watch = watch_.get();
     return options;
   }
   template <class Sink, class Op>
   LocalRun<Thunk<Sink>, Range> local_run(Op& op) {
-    return {core_.seat(), std::move(cursor_), frame_writer(op)};
+    watch_->set_name(Thunk<Sink>::name);
+    return {core_.seat(), std::move(cursor_), *watch_, frame_writer(op)};
   }
 
   inline static NoOp no_op;
 
  private:
+  template <class Op>
+  static void write_op(wire::Buffer& frame, Op& op) {
+    write_callable(frame, op);
+  }
+  static void write_op(wire::Buffer& /*frame*/, NoOp& /*none*/) noexcept {}
+
   /// Whether workers that there are can be sent all of it.
   template <class Op>
   [[nodiscard]] bool is_sendable() const noexcept {
@@ -337,6 +346,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
           });
         } catch (...) {
           if (!local.is_in_call()) throw;
+          watch_->advance(1);
           all.emplace_back(std::current_exception());
         }
       }
@@ -366,6 +376,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   MapOptions options_;
   Cursor<Range> cursor_;
   std::optional<std::size_t> length_;
+  std::unique_ptr<MapWatch> watch_;
 };
 
 template <class... Args>

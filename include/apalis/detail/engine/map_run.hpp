@@ -300,14 +300,18 @@ template <class Thunk, class Range>
 class LocalRun {
  public:
   template <class WriteFrame>
-  LocalRun(std::shared_ptr<Seat> seat, Cursor<Range> cursor, const WriteFrame& write)
-      : seat_(std::move(seat)), cursor_(std::move(cursor)), frame_(frame_of(write)) {}
+  LocalRun(std::shared_ptr<Seat> seat, Cursor<Range> cursor, MapWatch& watch,
+           const WriteFrame& write)
+      : seat_(std::move(seat)), cursor_(std::move(cursor)), watch_(watch), frame_(frame_of(write)) {}
 
   /// Calls `use(index, result)`, or use(index), for the next item; false behind the last. Throws
   /// what the callable throws.
   template <class Use>
   bool next(Use use) {
-    if (!cursor_.next()) return false;
+    if (!cursor_.next()) {
+      watch_.finish({});
+      return false;
+    }
     const auto index = index_++;
     auto&& given = *cursor_;
     const InsideBatch inside;
@@ -319,6 +323,7 @@ class LocalRun {
       Thunk::consume_call(consume, frame_, *seat_, index, std::forward<decltype(item)>(item));
     });
     is_in_call_ = false;
+    watch_.advance(1);
     return true;
   }
 
@@ -340,6 +345,7 @@ class LocalRun {
 
   std::shared_ptr<Seat> seat_;
   Cursor<Range> cursor_;
+  MapWatch& watch_;
   typename Thunk::FrameT frame_;
   std::uint64_t index_ = 0;
   bool is_in_call_ = false;

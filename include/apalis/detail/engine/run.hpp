@@ -5,6 +5,7 @@
 
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/actor/worker_group.hpp>
+#include <apalis/detail/engine/map_watch.hpp>
 #include <apalis/detail/engine/pace.hpp>
 #include <apalis/detail/engine/pool.hpp>
 #include <apalis/detail/wire/buffer.hpp>
@@ -68,15 +69,7 @@ struct RunOptions {
   bool collects = false;  // failed items are results
   std::uint32_t retries = 0;
   std::size_t most_batches = 0;  // that are not consumed yet; 0: any number
-};
-
-/// What one worker did for a run.
-struct LaneCounts {
-  std::uint64_t items = 0;
-  std::uint64_t batches = 0;
-  std::chrono::nanoseconds busy{0};
-  std::uint64_t peak_memory = 0;
-  pid_t pid = 0;
+  MapWatch* watch = nullptr;
 };
 
 /// **Owns** the batches under way. Its end cancels what was not begun.
@@ -95,8 +88,6 @@ class Run {
   Batch* next();
 
   [[nodiscard]] const RunOptions& options() const noexcept { return options_; }
-  [[nodiscard]] std::span<const LaneCounts> counts() const noexcept { return counts_; }
-
  protected:
   virtual ~Run();
 
@@ -122,6 +113,7 @@ class Run {
     bool is_set_up = false;
     bool refused = false;  // by the system
     std::uint32_t flying = 0;
+    actor::Clock::time_point active_since;  // if it has any
   };
   static constexpr std::uint64_t everything = ~std::uint64_t{0};
 
