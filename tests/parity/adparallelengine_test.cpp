@@ -343,3 +343,21 @@ TEST_CASE("ad: what the method to run in each process throws fails the map", "[p
       1);
   CHECK_THROWS_WITH(engine(dummy_prod, std::vector{1, 2}), ContainsSubstring("no such class"));
 }
+
+// engine.times, engine.peak_mem_allocations; print_percent
+TEST_CASE("ad: progress and times", "[parity]") {
+  const std::string kind = each_kind();
+  CAPTURE(kind);
+  std::size_t done = 0;
+  bool finished = false;
+  const Engine engine{kind, {.max_workers = 2, .progress = [&](const apalis::ProgressReport& r) {
+                               CHECK(r.done >= done);
+                               done = r.done;
+                               finished = r.finished;
+                             }}};
+  CHECK(engine(dummy_prod, std::vector(1000, 1)).size() == 1000);
+  CHECK(done == 1000);
+  CHECK(finished);
+  CHECK(engine.report().items == 1000);
+  CHECK(engine.report().wall_seconds > 0);
+}
