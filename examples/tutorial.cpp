@@ -8,11 +8,15 @@
 #include <algorithm>
 #include <apalis/apalis.hpp>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <numeric>
+#include <random>
+#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -404,6 +408,99 @@ void groups() {
   check(!g.run(calls, apalis::collect).back(), "the last one fails");
 }
 
+// --- Parallel map --------------------------------------------------------------------------------
+
+long primes_from(long first, long count) {
+  long found = 0;
+  for (long n = std::max(first, 2L); n < first + count; ++n) {
+    long d = 2;
+    while (d * d <= n && n % d != 0) ++d;
+    found += d * d > n ? 1 : 0;
+  }
+  return found;
+}
+
+using Rates = std::map<std::string, double>;
+
+double pay(const std::string& name, const Rates& rates, double hours) {
+  return rates.at(name) * hours;
+}
+
+struct Dice {  // an own one in each worker, made there
+  std::uniform_int_distribution<int> side{1, 6};
+  long thrown = 0;
+};
+
+int throw_two(Dice& dice, int /*player*/, std::uint64_t seed) {
+  std::mt19937_64 random{seed};
+  dice.thrown += 2;
+  return dice.side(random) + dice.side(random);
+}
+
+void maps() {
+  apalis::Engine engine{apalis::Backend::processes};  // or threads, or serial
+
+  std::vector<long> starts{0, 1000, 2000, 3000, 4000};
+  std::vector<long> counts = engine.map(primes_from, starts, 1000);  // primes_from(start, 1000)
+
+  check(counts == std::vector<long>{168, 135, 127, 120, 119}, "so many primes");
+
+  auto endless = std::views::iota(0L) | std::views::transform([](long i) { return 1000 * i; });
+  long sum = 0;
+  for (long& count : engine.imap(primes_from, endless, 1000)) {
+    sum += count;
+    if (sum > 1000) break;  // the rest is cancelled
+  }
+
+  long total = engine.map_reduce(primes_from, std::plus<>{}, 0L, starts, 1000);
+  std::vector<char> letters = engine.flat_map([](const std::string& word) { return word + ","; },
+                                              std::vector<std::string>{"ab", "c"});
+
+  check(total == 669 && sum > 1000 && letters.size() == 5, "sums and letters");
+
+  engine.map(primes_from, starts, 1000, apalis::batched(2));     // two batches
+  engine.map(primes_from, starts, 1000, apalis::batch_size(3));  // of three items each
+
+  apalis::Engine{"threads", {.max_workers = 2}}.map(primes_from, starts, 1000);
+}
+
+void maps_and_data() {
+  apalis::Engine engine;
+  Rates table{{"ada", 40}, {"bob", 25}};
+  std::vector<std::string> names{"ada", "bob"};
+
+  auto shared = apalis::put(table);  // written once, read by every worker
+  std::vector<double> pays = engine.map(pay, names, shared, 7.5);
+
+  auto again = engine.map([&](const std::string& name) { return table.at(name) * 7.5; }, names);
+
+  check(pays == again && pays[0] == 300, "what they earn");
+
+  auto game = engine.with_state<Dice>([] { return Dice{}; });
+  std::vector<int> points = game.map(throw_two, std::views::iota(0, 100), apalis::seeds(42));
+
+  check(points.size() == 100 && std::ranges::max(points) <= 12, "two dice");
+}
+
+void maps_that_fail() {
+  apalis::Engine engine;
+  Rates table{{"ada", 40}};
+  std::vector<std::string> names{"ada", "eve", "bob"};
+
+  try {
+    engine.map(pay, names, table, 7.5);
+  } catch (const apalis::MapError& error) {
+    std::cout << error.index() << ": " << error.what() << '\n';  // cause(): what was thrown
+  }
+
+  for (const apalis::Outcome<double>& outcome : engine.map(pay, names, table, 7.5, apalis::collect))
+    std::cout << (outcome ? std::to_string(outcome.value()) : "failed") << ' ';
+  std::cout << '\n';
+
+  auto all = engine.map(primes_from, std::vector{0L, 1000L}, 1000, apalis::retries(2));
+  check(all.size() == 2, "both are there");
+}
+
 // --- What comes after a call ---------------------------------------------------------------------
 
 apalis::Coroutine<int> add_twice(apalis::Handler<Counter>& h, apalis::Handler<Counter>& k) {
@@ -505,6 +602,9 @@ int main() {
   deaths();
   replacing();
   groups();
+  maps();
+  maps_and_data();
+  maps_that_fail();
   what_comes_after();
   event_loop();
   threads();
