@@ -11,9 +11,15 @@ Engine::~Engine() = default;
 
 namespace detail::engine {
 
-std::uint64_t new_state_id() noexcept {
-  static constinit std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1) + 1;
+namespace {
+constinit std::atomic<std::uint64_t> last_state{0};
+}
+
+StateName::StateName(std::weak_ptr<EngineCore> core)
+    : core_(std::move(core)), id_(last_state.fetch_add(1) + 1) {}
+
+StateName::~StateName() {
+  if (const auto core = core_.lock()) core->drop_state(id_);
 }
 
 }  // namespace detail::engine

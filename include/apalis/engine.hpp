@@ -53,6 +53,8 @@ class MapVerbs {
   /// The same, and the results are dropped: they need not be able to cross.
   template <class F, detail::engine::Items Range, class... Args>
   void for_each(F&& f, Range&& items, const Args&... args) const {
+    static_assert(!detail::engine::collects<Args...>,
+                  "apalis: collect goes with map(): results and failures side by side");
     with_callable(f, [&](auto& callable) {
       detail::engine::plan_map<S>(core(), callable, items, factory(), args...).for_each();
     });
@@ -61,6 +63,8 @@ class MapVerbs {
   /// f gives containers: all of their elements, in order, in one std::vector.
   template <class F, detail::engine::Items Range, class... Args>
   auto flat_map(F&& f, Range&& items, const Args&... args) const {
+    static_assert(!detail::engine::collects<Args...>,
+                  "apalis: collect goes with map(): results and failures side by side");
     return with_callable(f, [&](auto& callable) {
       return detail::engine::plan_map<S>(core(), callable, items, factory(), args...).flat_map();
     });
@@ -71,6 +75,8 @@ class MapVerbs {
   /// the groups are the same in each run.
   template <class F, class Op, class T, detail::engine::Items Range, class... Args>
   T map_reduce(F&& f, Op&& op, T init, Range&& items, const Args&... args) const {
+    static_assert(!detail::engine::collects<Args...>,
+                  "apalis: collect goes with map(): results and failures side by side");
     return with_callable(f, [&](auto& callable) {
       return with_callable(op, [&](auto& combine) {
         return detail::engine::plan_map<S>(core(), callable, items, factory(), args...)
@@ -84,6 +90,8 @@ class MapVerbs {
   /// Its end, or break, cancels the rest.
   template <class F, detail::engine::Items Range, class... Args>
   [[nodiscard]] auto imap(F&& f, Range&& items, const Args&... args) const {
+    static_assert(!detail::engine::collects<Args...>,
+                  "apalis: collect goes with map(): results and failures side by side");
     using Factory = std::remove_reference_t<decltype(factory())>;
     return detail::engine::Imap<S, std::decay_t<F>, Range, Factory, std::decay_t<const Args&>...>{
         core_pointer(), factory(), true, std::forward<F>(f), std::forward<Range>(items), args...};
@@ -92,6 +100,8 @@ class MapVerbs {
   /// The same in the order in which they come.
   template <class F, detail::engine::Items Range, class... Args>
   [[nodiscard]] auto imap_unordered(F&& f, Range&& items, const Args&... args) const {
+    static_assert(!detail::engine::collects<Args...>,
+                  "apalis: collect goes with map(): results and failures side by side");
     using Factory = std::remove_reference_t<decltype(factory())>;
     return detail::engine::Imap<S, std::decay_t<F>, Range, Factory, std::decay_t<const Args&>...>{
         core_pointer(), factory(), false, std::forward<F>(f), std::forward<Range>(items), args...};
@@ -141,7 +151,8 @@ class StatefulEngine : public MapVerbs<StatefulEngine<S, Factory>, S> {
   friend class MapVerbs<StatefulEngine<S, Factory>, S>;
 
   StatefulEngine(std::shared_ptr<detail::engine::EngineCore> core, Factory factory)
-      : core_(std::move(core)), factory_{std::move(factory)} {}
+      : core_(std::move(core)), factory_{std::move(factory),
+                 std::make_shared<const detail::engine::StateName>(core_)} {}
 
   std::shared_ptr<detail::engine::EngineCore> core_;
   mutable detail::engine::StateFactory<S, Factory> factory_;

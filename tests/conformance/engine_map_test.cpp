@@ -437,6 +437,39 @@ TEST_CASE("each worker may have a state", "[engine]") {
   }
 }
 
+TEST_CASE("the states end with the engine that made them", "[engine]") {
+  const auto kind = each_engine();
+  CAPTURE(kind);
+  struct Counted {
+    explicit Counted(apalis::SharedArray<int> all) : alive(std::move(all)) { add(1); }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { add(-1); }
+    void add(int by) { std::atomic_ref(alive.data()[0]).fetch_add(by); }
+    apalis::SharedArray<int> alive;
+  };
+  Engine engine = make_engine(kind);
+  apalis::SharedArray<int> alive(1);
+  for (int round = 0; round < 3; ++round) {
+    const auto stateful = engine.with_state<std::unique_ptr<Counted>>(
+        [&alive] { return std::make_unique<Counted>(alive); });
+    (void)stateful.map([](std::unique_ptr<Counted>&, int x) { return x; }, numbers(100));
+  }
+  engine.close();
+  CHECK(alive[0] == 0);
+  const auto sent = engine.with_state<std::vector<int>>([] { return std::vector<int>(1000); });
+  CHECK(sent.map([](std::vector<int>& state, int x) { return static_cast<int>(state.size()) + x; },
+                 numbers(3)) == std::vector{1000, 1001, 1002});
+}
+
+TEST_CASE("length() may be any number", "[engine]") {
+  const auto kind = each_engine();
+  CAPTURE(kind);
+  const Engine engine = make_engine(kind);
+  Countdown items{100};
+  CHECK(engine.map(twice, items, apalis::length(1'000'000'000'000'000)).size() == 100);
+}
+
 // --- Failures ------------------------------------------------------------------------------------
 
 TEST_CASE("the first item that fails ends the map", "[engine]") {

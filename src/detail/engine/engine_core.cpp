@@ -54,9 +54,9 @@ EngineCore::EngineCore(Backend backend, EngineOptions options)
 }
 
 EngineCore::~EngineCore() {
-  if (!is_started_ || !pool_->is_here()) return;
+  if (!pool_->is_here()) return;
   try {
-    for (const auto& hook : hooks_.stop) hook();
+    stop_here();
   } catch (...) {
     const auto error = std::current_exception();
     if (options_.on_error) {
@@ -123,7 +123,27 @@ void EngineCore::add_stop(std::function<void()> hook) {
 
 void EngineCore::end_idle() { pool().end_idle(); }
 
-void EngineCore::close() { pool().close(); }
+void EngineCore::close() {
+  pool().close();
+  stop_here();
+}
+
+/// The end of the caller as a worker.
+void EngineCore::stop_here() {
+  {
+    const std::lock_guard lock{mutex_};
+    seat_.reset();
+    if (!std::exchange(is_started_, false)) return;
+  }
+  for (const auto& hook : hooks_.stop) hook();
+}
+
+void EngineCore::drop_state(std::uint64_t id) noexcept {
+  if (!pool_->is_here()) return;
+  pool_->drop_state(id);
+  const std::lock_guard lock{mutex_};
+  if (seat_ != nullptr) seat_->drop_state(id);
+}
 
 void EngineCore::set_report(MapReport report) {
   const std::lock_guard lock{mutex_};

@@ -33,6 +33,13 @@ void run_stop_hooks(void* seat, wire::Reader& /*arguments*/, wire::Buffer& /*res
 }
 constexpr wire::Entry stop_entry{&run_stop_hooks, "on_worker_stop"};
 
+void drop_state_there(void* seat, wire::Reader& arguments, wire::Buffer& /*result*/) {
+  std::uint64_t id = 0;
+  arguments.read(&id, sizeof id);
+  static_cast<Seat*>(seat)->drop_state(id);
+}
+constexpr wire::Entry drop_state_entry{&drop_state_there, "the end of a state"};
+
 /// Of what a worker's end can't throw. One that died with nothing to do costs nothing: whoever needs
 /// it makes another one.
 void report(const EngineOptions& options, const std::exception_ptr& error) {
@@ -220,6 +227,22 @@ void Pool::Core::end(std::vector<LinkPointer> links, std::vector<std::exception_
   }
   for (auto& link : links) link->begin_close(false);
   for (auto& link : links) link->shut(false, deadline);
+}
+
+void Pool::drop_state(std::uint64_t id) noexcept {
+  const std::lock_guard lock{core_->mutex};
+  for (const auto& slot : core_->slots) {
+    if (slot.link.get() == nullptr) continue;
+    try {
+      wire::Buffer message;
+      const wire::Entry* const entry = &drop_state_entry;
+      message.append(&entry, sizeof entry);
+      message.append(&id, sizeof id);
+      slot.link->post(message);
+    } catch (...) {
+      report(core_->options, std::current_exception());
+    }
+  }
 }
 
 void Pool::end_idle() {

@@ -67,6 +67,8 @@ class EngineCore {
   void add_stop(std::function<void()> hook);
   void end_idle();
   void close();
+  /// In all workers that there are.
+  void drop_state(std::uint64_t id) noexcept;
 
   void set_report(MapReport report);
   /// For the load guard: what the workers did from `from` to `to`. Of short maps, of many together.
@@ -75,6 +77,8 @@ class EngineCore {
   [[nodiscard]] MapReport report() const;
 
  private:
+  void stop_here();
+
   const Backend backend_;
   const EngineOptions options_;
   const std::size_t workers_;

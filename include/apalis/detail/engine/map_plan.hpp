@@ -61,7 +61,19 @@ struct NoFactory {
   static void write(wire::Buffer& /*frame*/) noexcept {}
 };
 
-[[nodiscard]] std::uint64_t new_state_id() noexcept;
+/// Names the states of one StatefulEngine in all workers; at its end they end, too.
+class StateName {
+ public:
+  explicit StateName(std::weak_ptr<EngineCore> core);
+  StateName(const StateName&) = delete;
+  StateName& operator=(const StateName&) = delete;
+  ~StateName();
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+
+ private:
+  std::weak_ptr<EngineCore> core_;
+  std::uint64_t id_;
+};
 
 template <class S, class Factory>
 struct StateFactory {
@@ -71,12 +83,12 @@ struct StateFactory {
   using State = StateOf<S, MapTarget<Factory>>;
 
   void write(wire::Buffer& frame) {
-    wire::encode<std::uint64_t>(frame, id);
+    wire::encode<std::uint64_t>(frame, name->id());
     write_callable(frame, make);
   }
 
   Factory make;
-  std::uint64_t id = new_state_id();
+  std::shared_ptr<const StateName> name;
 };
 
 // ---- Reduction ------------------------------------------------------------------------------------
@@ -324,7 +336,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   std::vector<R> values() {
     std::vector<R> all;
-    if (length_) reserve_results(all, *length_);
+    if (Cursor<Range>::knows_size) reserve_results(all, *length_);
     if (core_.runs_here()) {
       each_value<ValuesSink<R>>([&](R&& value) { all.push_back(std::move(value)); });
       return all;
@@ -336,7 +348,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   std::vector<Outcome<R>> outcomes() {
     std::vector<Outcome<R>> all;
-    if (length_) all.reserve(*length_);
+    if (Cursor<Range>::knows_size) all.reserve(*length_);
     if (core_.runs_here()) {
       auto local = local_run<ValuesSink<R>>(no_op);
       for (bool more = true; more;) {

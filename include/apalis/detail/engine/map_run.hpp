@@ -59,6 +59,9 @@ class Cursor {
     if (length) left_ = left_ ? std::min(*left_, *length) : *length;
   }
 
+  /// Else left() is what length() said, which may be far too much.
+  static constexpr bool knows_size = requires(Range& range) { std::ranges::size(range); };
+
   [[nodiscard]] std::optional<std::size_t> left() const noexcept { return left_; }
 
   /// Goes to the next one; false behind the last.
@@ -110,8 +113,9 @@ struct MapTypes {
   using Result = std::remove_cvref_t<typename Shape::Result>;
 
   template <class List>
-  struct WithExtras;
+  struct WithExtras {};  // their numbers differ, as somebody else says
   template <class... P>
+    requires(sizeof...(P) == sizeof...(Arguments))
   struct WithExtras<TypeList<P...>> {
     template <class TargetT, class Sink, class State>
     using Thunk = MapThunk<TargetT, Sink, State, ItemP, Extra<P, is_seeds<Arguments>>...>;

@@ -74,6 +74,9 @@ class Pool {
   /// How many workers there are.
   [[nodiscard]] std::size_t open() const noexcept;
 
+  /// Ends a state in the workers that there are.
+  void drop_state(std::uint64_t id) noexcept;
+
   /// Ends the workers that have had nothing to do for EngineOptions::idle_timeout.
   void end_idle();
   /// Ends all workers, after what they were given. Throws what the stop hooks throw.
