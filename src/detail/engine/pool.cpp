@@ -47,7 +47,7 @@ actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint3
 struct Pool::Core {
   struct Slot {
     LinkPointer link;
-    std::atomic<bool> open{false};
+    std::atomic<const actor::Link*> open{nullptr};  // what `link` has, to be read without the mutex
     std::atomic<int> load{0};
     std::atomic<Clock::rep> idle_since{0};
   };
@@ -101,12 +101,17 @@ LinkPointer Pool::link(std::uint32_t index) {
     slot.link =
         LinkPointer{open_link(core_->backend, core_->options, index, most(), core_->hooks)};
     slot.idle_since = Clock::now().time_since_epoch().count();
-    slot.open = true;
+    slot.open = slot.link.get();
   }
   return slot.link;
 }
 
-bool Pool::is_open(std::uint32_t index) const noexcept { return core_->slots[index].open; }
+bool Pool::is_open(std::uint32_t index) const noexcept {
+  return core_->slots[index].open != nullptr;
+}
+bool Pool::has(std::uint32_t index, const LinkPointer& link) const noexcept {
+  return core_->slots[index].open == link.get();
+}
 
 void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
   auto& slot = core_->slots[index];
@@ -115,7 +120,7 @@ void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
     const std::lock_guard lock{core_->mutex};
     if (slot.link.get() != dead.get()) return;  // another run noticed
     lost = std::exchange(slot.link, {});
-    slot.open = false;
+    slot.open = nullptr;
   }
   lost->shut(true, actor::at_once);
 }
@@ -153,7 +158,7 @@ std::vector<pid_t> Pool::pids() const {
 
 std::size_t Pool::open() const noexcept {
   return static_cast<std::size_t>(
-      std::ranges::count_if(core_->slots, [](const auto& slot) { return slot.open.load(); }));
+      std::ranges::count_if(core_->slots, [](const auto& slot) { return slot.open != nullptr; }));
 }
 
 // --- Their end -----------------------------------------------------------------------------------
@@ -168,7 +173,7 @@ std::vector<LinkPointer> Pool::Core::take(bool idle_only) {
                                             options.idle_timeout))
       continue;
     links.push_back(std::exchange(slot.link, {}));
-    slot.open = false;
+    slot.open = nullptr;
   }
   return links;
 }

@@ -75,6 +75,13 @@ void Batch::throw_failure(wire::Reader& behind_values) const {
                  from, to - 1, cause);
 }
 
+void begin_message(Batch& batch, const wire::Entry& entry, const void* code) {
+  batch.entry = &entry;
+  batch.code = code;
+  append_entry(batch.message, entry);
+  (void)batch.message.grow(sizeof(BatchHeader));
+}
+
 // --- Run -----------------------------------------------------------------------------------------
 
 Run::Run(Pool& pool, Pace pace, RunOptions options)
@@ -86,6 +93,7 @@ Run::Run(Pool& pool, Pace pace, RunOptions options)
       counts_(pool.most()) {}
 
 Run::~Run() {
+  if (!pool_.is_here()) return;  // a fork's copy: the workers are the parent's
   const bool shares_memory = pool_.backend() != Backend::processes;
   try {
     for (const Batch* batch : flying_batches_)
@@ -109,18 +117,19 @@ void Run::open_all(std::size_t most) {
     if (!open_lane(i)) return;
 }
 
-Batch* Run::next() {
+Batch* Run::next(actor::Deadline deadline) {
   if (consumed_ != nullptr) {
     consumed_->message.clear();
     consumed_->message.shrink(kept_message);
+    consumed_->callable.reset();
     consumed_->state.reset();
     spare_.push_back(std::move(consumed_));
   }
   for (;;) {
+    if (options_.isolates) take_in();  // the engine may have been closed since
     fill();
     if (take_done()) return consumed_.get();
-    if (flying_batches_.empty()) return nullptr;
-    wait_for_some();
+    if (flying_batches_.empty() || !wait_for_some(deadline)) return nullptr;
     take_in();
   }
 }
@@ -178,16 +187,11 @@ bool Run::launch_next(std::uint32_t lane) {
   }
   constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
   const auto size = std::min(pace_.next(left), most);
-  auto batch = fresh();
-  append_entry(batch->message, batch_entry());
-  (void)batch->message.grow(sizeof(BatchHeader));
-  batch->message.allow_attachments(size == 1 && lanes_[lane].link->takes_attachments());
-  const auto count = take(size, batch->message);
-  exhausted_ = exhausted_ || count < size;
-  if (count == 0) return false;
+  auto batch = next_batch(size, *lanes_[lane].link);
+  exhausted_ = exhausted_ || batch == nullptr || batch->count < size;
+  if (batch == nullptr) return false;
   batch->first = next_item_;
-  batch->count = static_cast<std::uint32_t>(count);
-  next_item_ += count;
+  next_item_ += batch->count;
   batches_.push_back(std::move(batch));
   launch(*batches_.back(), lane);
   return !exhausted_;
@@ -214,7 +218,7 @@ std::optional<std::uint32_t> Run::pick_lane() const {
 /// False if the system refused it, and there are others.
 bool Run::open_lane(std::uint32_t index) {
   Lane& lane = lanes_[index];
-  if (lane.link.get() != nullptr) return true;
+  if (lane.link.get() != nullptr && (lane.flying != 0 || pool_.has(index, lane.link))) return true;
   try {
     lane.link = pool_.link(index);
   } catch (const SystemError& error) {
@@ -227,22 +231,31 @@ bool Run::open_lane(std::uint32_t index) {
   }
   lane.is_set_up = false;
   counts_[index].pid = lane.link->pid();
-  lane.link->check_code(&batch_entry());
-  lane.link->check_code(code());
   return true;
 }
 
-void Run::set_up(Lane& lane) {
+void Run::set_up(Lane& lane, const wire::Entry& entry) {
   if (lane.is_set_up) return;
   wire::Buffer message;
   if (write_frame(message)) {
     OwnedPart state{new PartState};
-    state->entry = &batch_entry();
+    state->entry = &entry;
     state->attach(*lane.link);
     lane.link->submit(message, *state);
     lane.frame = std::move(state);
   }
   lane.is_set_up = true;
+}
+
+void Run::submit(Batch& batch, Lane& lane) {
+  lane.link->check_code(batch.entry);
+  lane.link->check_code(batch.code);
+  set_up(lane, *batch.entry);
+  OwnedPart state{new PartState};
+  state->entry = batch.entry;
+  state->attach(*lane.link);
+  lane.link->submit(batch.message, *state);
+  batch.state = std::move(state);
 }
 
 void Run::launch(Batch& batch, std::uint32_t index) {
@@ -251,24 +264,32 @@ void Run::launch(Batch& batch, std::uint32_t index) {
   std::memcpy(batch.message.data() + header_at, &header, sizeof header);
   batch.lane = index;
   try {
-    set_up(lane);
-    OwnedPart state{new PartState};
-    state->entry = &batch_entry();
-    state->attach(*lane.link);
-    lane.link->submit(batch.message, *state);
-    batch.state = std::move(state);
-  } catch (const WorkerDied&) {
-    // It died while it had nothing to do.
-    if (++refusals_ > most_refusals) throw;
+    submit(batch, lane);
+  } catch (const Error& error) {
+    // It died, or was ended, while it had nothing to do.
+    const bool gone = dynamic_cast<const WorkerDied*>(&error) != nullptr ||
+                      !pool_.has(index, lane.link);
+    if (!gone) return refuse(batch);
     lose_lane(index);
+    if (++refusals_ > most_refusals) return refuse(batch);
     ++lost_;
     return;
+  } catch (...) {
+    return refuse(batch);
   }
   refusals_ = 0;
   batch.serial = ++launches_;
   flying_batches_.push_back(&batch);
   ++lane.flying;
   pool_.add_load(index, 1);
+}
+
+/// The exception in flight is why it can't be sent.
+void Run::refuse(Batch& batch) {
+  if (!options_.isolates) throw;
+  batch.error = std::current_exception();
+  batch.done = true;
+  ++done_;
 }
 
 void Run::lose_lane(std::uint32_t index) noexcept {
@@ -287,34 +308,33 @@ Batch* Run::find_lost() const noexcept {
 
 // --- And back ------------------------------------------------------------------------------------
 
-void Run::wait_for_some() {
+/// False if the deadline came first.
+bool Run::wait_for_some(actor::Deadline deadline) {
   if (flying_batches_.size() == 1) {
     // The first batch of all may tell at once that there is little to do: no other worker is woken
     // for that.
     constexpr std::chrono::microseconds short_while{10};
-    auto deadline = actor::no_deadline;
-    if (pace_.is_probing() && !waited_for_first_ && !exhausted_) {
-      deadline = actor::Clock::now() + short_while;
-      waited_for_first_ = true;
-    }
     auto& state = *flying_batches_.front()->state;
-    (void)state.source()->wait(state, deadline);
-    return;
+    if (pace_.is_probing() && !waited_for_first_ && !exhausted_) {
+      waited_for_first_ = true;
+      (void)state.source()->wait(state, actor::Clock::now() + short_while);
+      return true;
+    }
+    return state.source()->wait(state, deadline);
   }
   sources_.clear();
   for (const auto& lane : lanes_)
-    if (lane.flying != 0) sources_.push_back(lane.link.get());
+    if (lane.flying != 0 && lane.link.get() != nullptr) sources_.push_back(lane.link.get());
   // While the workers have the cores for long, a parent that yields would take turns with them.
   constexpr std::chrono::microseconds long_batch{100};
-  (void)actor::drive_all(
+  return actor::drive_all(
       sources_,
       [this] {
         return std::ranges::any_of(flying_batches_, [](const Batch* batch) {
           return batch->state->has_outcome();
         });
       },
-      actor::no_deadline,
-      pace_.last() > long_batch ? std::chrono::microseconds{0} : actor::usual_patience);
+      deadline, pace_.last() > long_batch ? std::chrono::microseconds{0} : actor::usual_patience);
 }
 
 void Run::take_in() {
@@ -338,7 +358,8 @@ void Run::take_in() {
   for (std::size_t i = 0; i < unfinished.size(); ++i) {
     Batch& batch = *unfinished[i];
     if (i == 0 || unfinished[i - 1]->lane != batch.lane) {
-      lose_lane(batch.lane);
+      // launch() may have noticed first, and the lane have another worker by now.
+      if (batch.state->source() == lanes_[batch.lane].link.get()) lose_lane(batch.lane);
       mourn(batch);
     } else {
       batch.state.reset();
@@ -397,6 +418,9 @@ void Run::mourn(Batch& batch) {
 /// One of its items is to blame: both halves are tried.
 void Run::divide(Batch& batch) {
   auto half = fresh();
+  half->entry = batch.entry;
+  half->code = batch.code;
+  half->callable = batch.callable;
   half->first = batch.first;
   half->message.append_all(batch.message);
   half->count = batch.count / 2;

@@ -59,6 +59,8 @@ class Pool {
   /// Worker `index` < most(), which is made if there is none. Throws SystemError, Error.
   [[nodiscard]] LinkPointer link(std::uint32_t index);
   [[nodiscard]] bool is_open(std::uint32_t index) const noexcept;
+  /// Whether that worker is the one at `index` still.
+  [[nodiscard]] bool has(std::uint32_t index, const LinkPointer& link) const noexcept;
   /// It died: the next link() makes another one.
   void lose(std::uint32_t index, const LinkPointer& dead) noexcept;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// One map while it runs: batches of items on their way to workers and back, whatever they hold.
+// Batches on their way to workers and back, whatever they hold: those of a map or the tasks of a
+// group.
 
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/actor/worker_group.hpp>
@@ -41,6 +42,8 @@ using PartState = actor::PartState;
 using OwnedPart = std::unique_ptr<PartState, actor::Abandon>;
 
 struct Batch {
+  const wire::Entry* entry = nullptr;
+  const void* code = nullptr;  // that the message leads to; null for none
   std::uint64_t first = 0;
   std::uint32_t skip = 0;
   std::uint32_t count = 0;
@@ -49,6 +52,7 @@ struct Batch {
   std::uint64_t serial = 0;    // of its sending
   bool done = false;
   wire::Buffer message;
+  std::shared_ptr<void> callable;  // that the message refers to; null for none
   OwnedPart state;
   ReplyHeader reply{};
   std::exception_ptr error;  // why it has no reply
@@ -63,9 +67,15 @@ struct Batch {
   [[noreturn]] void throw_failure(wire::Reader& behind_values) const;
 };
 
+/// What stands before what a batch holds: the Entry's address and the BatchHeader.
+inline constexpr std::size_t message_header = sizeof(const wire::Entry*) + sizeof(BatchHeader);
+/// Writes room for that; the rest goes behind.
+void begin_message(Batch& batch, const wire::Entry& entry, const void* code);
+
 struct RunOptions {
   bool ordered = true;
   bool collects = false;  // failed items are results
+  bool isolates = false;  // and so is a batch that can't be sent: the others go on
   std::uint32_t retries = 0;
   std::size_t most_batches = 0;  // that are not consumed yet; 0: any number
 };
@@ -90,9 +100,9 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  /// The next batch that is done, in order if that was asked for; null once there is none. It stays
-  /// until the next call. Throws what the range and SystemError.
-  Batch* next();
+  /// The next batch that is done, in order if that was asked for; null once there is none, or at the
+  /// deadline. It stays until the next call. Throws what next_batch() throws, and SystemError.
+  Batch* next(actor::Deadline deadline = actor::no_deadline);
 
   [[nodiscard]] const RunOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::span<const LaneCounts> counts() const noexcept { return counts_; }
@@ -105,14 +115,19 @@ class Run {
 
   /// How many items there are still, where that is known.
   [[nodiscard]] virtual std::optional<std::size_t> left() const = 0;
-  /// Appends up to `most` items, fewer at the end of the range; returns how many.
-  virtual std::size_t take(std::size_t most, wire::Buffer& message) = 0;
-  [[nodiscard]] virtual const wire::Entry& batch_entry() const noexcept = 0;
+  /// Up to `most` > 0 items with what is to be sent of them; null if there are none. Fewer are the
+  /// last ones, until reopen().
+  virtual std::unique_ptr<Batch> next_batch(std::size_t most, const actor::Link& link) = 0;
   /// What a worker is sent before its first batch; false if that is nothing.
   [[nodiscard]] virtual bool write_frame(wire::Buffer& message) const = 0;
-  /// Code that the message leads to; null for none.
-  [[nodiscard]] virtual const void* code() const noexcept { return nullptr; }
 
+  /// One to be filled.
+  [[nodiscard]] std::unique_ptr<Batch> fresh();
+  /// There are items again.
+  void reopen() noexcept { exhausted_ = false; }
+  /// Sends as much as the workers are to have.
+  void fill();
+  [[nodiscard]] Pool& pool() const noexcept { return pool_; }
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
 
  private:
@@ -125,22 +140,22 @@ class Run {
   };
   static constexpr std::uint64_t everything = ~std::uint64_t{0};
 
-  void fill();
   [[nodiscard]] bool launch_next(std::uint32_t lane);
   [[nodiscard]] std::optional<std::uint32_t> pick_lane() const;
   [[nodiscard]] bool open_lane(std::uint32_t index);
-  void set_up(Lane& lane);
+  void set_up(Lane& lane, const wire::Entry& entry);
+  void submit(Batch& batch, Lane& lane);
   void launch(Batch& batch, std::uint32_t index);
   void lose_lane(std::uint32_t index) noexcept;
   [[nodiscard]] Batch* find_lost() const noexcept;
-  void wait_for_some();
+  void refuse(Batch& batch);
+  [[nodiscard]] bool wait_for_some(actor::Deadline deadline);
   void take_in();
   [[nodiscard]] bool settle(Batch& batch);
   void mourn(Batch& batch);
   void divide(Batch& batch);
   void note_failure(const Batch& batch) noexcept;
   [[nodiscard]] bool take_done();
-  [[nodiscard]] std::unique_ptr<Batch> fresh();
 
   const std::uint64_t id_;
   Pool& pool_;
