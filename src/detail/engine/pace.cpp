@@ -9,10 +9,12 @@ namespace {
 // A batch costs some 10 µs where workers fill the cores; and a parent may wait for its turn there
 // for some milliseconds, during which the batch that was sent ahead keeps its worker busy.
 constexpr double wanted_nanoseconds = 1.5e6;
-constexpr double longest_ahead = 20e6;
+constexpr double longest_ahead = 20e6;  // a batch that waits could be run by another worker
+constexpr double ahead_nanoseconds = 3e6;
+constexpr double deepest = 4;
 constexpr double worth_a_worker = 20e3;  // to wake one costs about as much
-// A message that fits the arena beside the one before it.
-constexpr double most_bytes = 100e3;
+// A larger message would go in pieces, and whoever sends it would wait for the worker.
+constexpr double most_bytes = 48e3;
 constexpr std::size_t growth = 8;  // from one size to the next: the first are measured badly
 
 }  // namespace
@@ -70,7 +72,10 @@ void Pace::learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t b
   bytes_ = std::max(bytes_ / 2, static_cast<double>(bytes) / count);
   largest_ = std::max(largest_, items);
   last_ = busy;
-  ahead_ = static_cast<double>(busy.count()) < longest_ahead;
+  const double took = std::max(static_cast<double>(busy.count()), 1.0);
+  depth_ = took > longest_ahead
+               ? 1
+               : 1 + static_cast<std::uint32_t>(std::clamp(ahead_nanoseconds / took, 1.0, deepest - 1));
 }
 
 }  // namespace apalis::detail::engine

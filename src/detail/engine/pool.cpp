@@ -8,10 +8,12 @@
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/actor/wait_many.hpp>
 #include <apalis/detail/engine/pool.hpp>
+#include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/wire/thunk.hpp>
 #include <apalis/error.hpp>
 #include <atomic>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace apalis::detail::engine {
@@ -25,13 +27,26 @@ void run_stop_hooks(void* seat, wire::Reader& /*arguments*/, wire::Buffer& /*res
 }
 constexpr wire::Entry stop_entry{&run_stop_hooks, "on_worker_stop"};
 
+/// Of what a worker's end can't throw. One that died with nothing to do costs nothing: whoever needs
+/// it makes another one.
+void report(const EngineOptions& options, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const WorkerDied& died) {
+    sys::log(LogLevel::info, std::string(died.what()) + "; another one takes its place");
+  } catch (...) {
+    if (options.on_error) return options.on_error(error);
+    fmt::print(stderr, "{}\n", actor::describe(error));
+  }
+}
+
 actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint32_t index,
                        std::uint32_t most, const std::shared_ptr<const Hooks>& hooks) {
   Options own;
   own.name = fmt::format("{} (worker {} of {})", options.name, index, most);
   own.backend = backend;
   own.close_timeout = options.close_timeout;
-  own.on_error = options.on_error;
+  own.on_error = [options](const std::exception_ptr& error) { report(options, error); };
   own.fork_in_threads = options.fork_in_threads;
   own.on_worker_exit = options.on_worker_exit;
   if (!hooks->start.empty())
@@ -79,12 +94,7 @@ Pool::~Pool() {
   try {
     close();
   } catch (...) {
-    const auto error = std::current_exception();
-    if (core_->options.on_error) {
-      core_->options.on_error(error);
-    } else {
-      fmt::print(stderr, "{}\n", actor::describe(error));
-    }
+    report(core_->options, std::current_exception());
   }
 }
 

@@ -105,7 +105,9 @@ Run::~Run() {
     append_entry(message, drop_entry);
     message.append(&id_, sizeof id_);
     for (auto& lane : lanes_)
-      if (lane.frame != nullptr && lane.link->alive()) lane.link->post(message);
+      if (lane.frame != nullptr && lane.frame->has_outcome() && lane.frame->error() == nullptr &&
+          lane.link->alive())
+        lane.link->post(message);
   } catch (const std::exception& error) {
     sys::log(LogLevel::warning, fmt::format("apalis: at the end of a map: {}", error.what()));
   }
@@ -199,7 +201,7 @@ bool Run::launch_next(std::uint32_t lane) {
 
 /// The worker with the least to do; one that is there rather than another one.
 std::optional<std::uint32_t> Run::pick_lane() const {
-  const std::uint32_t depth = pace_.sends_ahead() ? 2 : 1;
+  const auto depth = pace_.depth();
   const auto useful = pace_.useful_workers(left());
   std::optional<std::uint32_t> best;
   int least = 0;

@@ -127,7 +127,7 @@ class MapPlan;
 template <class S, class F, class Range, class Factory, class... Arguments>
 class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   using Tuple = std::tuple<const Arguments&...>;
-  using ItemT = Item<Range>;
+  using ItemT = Offered<Item<Range>>;
   using Plain = Callee<std::remove_const_t<F>>;
 
   template <bool with_result>

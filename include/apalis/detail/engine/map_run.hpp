@@ -38,6 +38,16 @@ using Iterator = decltype(std::ranges::begin(std::declval<Range&>()));
 template <class Range>
 using Item = std::iter_reference_t<Iterator<Range>>;
 
+template <class ItemP, class ItemT>
+void encode_item(wire::Buffer& message, ItemT&& item) {
+  if constexpr (std::is_same_v<wire::Decoded<ItemP>, std::remove_cvref_t<ItemT>> &&
+                !std::copy_constructible<std::remove_cvref_t<ItemT>>) {
+    wire::encode(message, item);
+  } else {
+    wire::encode_argument<ItemP>(message, std::forward<ItemT>(item));
+  }
+}
+
 /// The items that were not taken yet. An input range's iterator moves when the next item is asked
 /// for: to move may be to wait for it.
 template <class Range>
@@ -165,7 +175,7 @@ class MapRun final : public ItemsRun {
     } else {
       std::size_t count = 0;
       for (; count < most && cursor_.next(); ++count)
-        wire::encode_argument<ItemP>(message, *cursor_);
+        encode_item<ItemP>(message, *cursor_);
       return count;
     }
   }
@@ -265,7 +275,7 @@ void hand_item(ItemT&& item, Use use) {
     use(wire::Handed<ItemP>::from(value));
   } else {  // it crosses by a name, or can't be copied: as on its way to a worker
     wire::Buffer message;
-    wire::encode_argument<ItemP>(message, item);
+    encode_item<ItemP>(message, std::forward<ItemT>(item));
     wire::Reader reader{message.bytes()};
     auto value = wire::decode<T>(reader);
     use(wire::Handed<ItemP>::from(value));
@@ -289,9 +299,10 @@ class LocalRun {
   bool next(Use use) {
     if (!cursor_.next()) return false;
     const auto index = index_++;
+    auto&& given = *cursor_;
     const InsideBatch inside;
     is_in_call_ = true;
-    hand_item<typename Thunk::ItemParameter>(*cursor_, [&](auto&& item) {
+    hand_item<typename Thunk::ItemParameter>(std::forward<decltype(given)>(given), [&](auto&& item) {
       auto consume = [&](auto&&... returned) {
         use(index, std::forward<decltype(returned)>(returned)...);
       };

@@ -50,6 +50,11 @@ inline constexpr bool is_seeds = std::is_same_v<std::remove_cvref_t<Argument>, S
 template <class Argument>
 using Meant = std::conditional_t<is_seeds<Argument>, const std::uint64_t&, Argument>;
 
+/// As what an item is looked at: one that can't be copied need not be, for it is encoded where it is.
+template <class Item>
+using Offered = std::conditional_t<std::copy_constructible<std::remove_cvref_t<Item>>, Item,
+                                   std::remove_cvref_t<Item>>;
+
 /// What is called: what by_value() wraps, else F itself.
 template <class F>
 using Callee = wire::Callee<F>;

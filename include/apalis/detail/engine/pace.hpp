@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 namespace apalis::detail::engine {
@@ -35,8 +36,9 @@ class Pace {
   /// A batch came back.
   void learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t bytes) noexcept;
 
-  /// Whether a worker should have its next batch while it runs another.
-  [[nodiscard]] bool sends_ahead() const noexcept { return ahead_; }
+  /// How many batches a worker should have at once: the one that it runs, and so many behind it that
+  /// it need not wait for a parent that has to wait for a core.
+  [[nodiscard]] std::uint32_t depth() const noexcept { return depth_; }
 
  private:
   Pace() = default;
@@ -48,7 +50,7 @@ class Pace {
   double bytes_ = 0;         // an item
   std::size_t largest_ = 0;  // batch so far that came back
   std::chrono::nanoseconds last_{0};
-  bool ahead_ = false;
+  std::uint32_t depth_ = 1;
 };
 
 }  // namespace apalis::detail::engine

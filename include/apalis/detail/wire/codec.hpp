@@ -189,6 +189,16 @@ T decode_constructed(InputArchive& archive) {
   return std::move(*place.get());
 }
 
+/// A map's element, which could not be loaded into.
+template <class T>
+struct WithoutConst {
+  using type = T;
+};
+template <class K, class T>
+struct WithoutConst<std::pair<const K, T>> {
+  using type = std::pair<K, T>;
+};
+
 template <class T>
 T decode_archived(Reader& reader) {
   try {
@@ -276,7 +286,7 @@ T decode([[maybe_unused]] Reader& reader) {
   } else if constexpr (is_result_view<T>) {
     return from_block<T>(decode_vector<block_of_t<T>>(reader));
   } else {
-    return decode_archived<T>(reader);
+    return decode_archived<typename WithoutConst<T>::type>(reader);
   }
 }
 
