@@ -42,11 +42,12 @@ struct TaskGroupOptions {
 /// **Owns** the runs, and keeps the engine's workers. Moves, never copies.
 /// **Threads:** one at a time; different groups of one engine on different threads.
 /// **Fork:** works only in the process that made it; a fork's copy destructs as nothing.
-/// **Blocks:** get() until all have ended, or up to its limit. run() only to make a worker, and
-/// where the engine's maps run in the caller (see EngineOptions::max_workers): it is done there. The
-/// destructor: with threads, until what has begun has ended.
-/// **Peer death:** the run that the worker was at fails with WorkerDied; what it was sent but had not
-/// begun goes to others. Another worker takes its place.
+/// **Blocks:** get() until all have ended, or up to its limit. run() to make a worker, while it
+/// sends more than the buffers take, and, where the engine's maps run in the caller (see
+/// EngineOptions::max_workers), until f has returned. The destructor: with threads, until what has
+/// begun has ended.
+/// **Peer death:** the run that the worker was at fails with WorkerDied; what it had not begun goes
+/// to others. Another worker takes its place.
 /// **Throws:** make() Error for a limit below 0. run() and get() Error once the group has finished,
 /// SystemError where no worker can be made (the group is as it was).
 /// **Ordering:** runs begin in their order; they may end in any.
@@ -69,11 +70,12 @@ class TaskGroup {
   /// Cancels what was not begun; what runs is asked to stop (this_worker().stop_token()).
   ~TaskGroup() = default;
 
-  /// f(args...) at once if a worker is idle or about to be, else when one is and this thread is in
-  /// run() or get(). Its result becomes an R. There may be any number of them.
+  /// f(args...) at once if a worker is idle, else when one is and this thread is in run() or get().
+  /// Its result becomes an R. There may be any number of them.
   ///
-  /// Callables with captures, and std::functions, run on threads and serially; to processes go those
-  /// without captures, function pointers, by_value() and those with cereal functions: Error for others.
+  /// Callables with captures, and std::functions, run on threads and serially. To processes go
+  /// those without captures, function pointers, by_value() and those with cereal functions; Error
+  /// for others, which says what to do.
   template <class F, class... Args>
   void run(F&& f, Args&&... args) {
     using Plain = std::decay_t<F>;

@@ -43,8 +43,12 @@ TaskGroup<R> group_of(const Engine& engine) {
   return TaskGroup<R>::make(engine).value();
 }
 
-int twice(int x) { return 2 * x; }
-int refuse(int x) { throw std::invalid_argument("no " + std::to_string(x)); }
+int twice(int x) {
+  return 2 * x;
+}
+int refuse(int x) {
+  throw std::invalid_argument("no " + std::to_string(x));
+}
 std::string join(const std::string& a, std::string_view b, char c) {
   return a + std::string(b) + c;
 }
@@ -181,8 +185,9 @@ TEST_CASE("arguments of any size and kind go to a task", "[task_group]") {
   {
     const std::vector<double> large(300'000, 1.0);  // ends before get()
     for (int i = 0; i < 4; ++i)
-      group.run([](std::span<const double> xs) { return std::accumulate(xs.begin(), xs.end(), 0.0); },
-                large);
+      group.run(
+          [](std::span<const double> xs) { return std::accumulate(xs.begin(), xs.end(), 0.0); },
+          large);
   }
   group.run([](const std::vector<double>& xs) { return xs[999]; }, table);
   group.run([](std::span<double> xs) { return xs[3] = 7; }, array);
@@ -205,7 +210,8 @@ TEST_CASE("a group that has finished refuses more", "[task_group]") {
   CHECK_THROWS_AS(group.get(1s), Error);
   CHECK(group.size() == 1);
   const auto moved = std::move(group);
-  CHECK_THROWS_WITH(group.size(), ContainsSubstring("moved from"));  // NOLINT(bugprone-use-after-move)
+  CHECK_THROWS_WITH(group.size(),
+                    ContainsSubstring("moved from"));  // NOLINT(bugprone-use-after-move)
 }
 
 TEST_CASE("the runs of a group that fail are all named", "[task_group]") {
@@ -224,7 +230,8 @@ TEST_CASE("the runs of a group that fail are all named", "[task_group]") {
     (void)group.get();
     FAIL("no error");
   } catch (const BatchError& error) {
-    CHECK_THAT(error.what(), ContainsSubstring("2 of 6 runs") && ContainsSubstring("run 1, int (*)(int): no 1") &&
+    CHECK_THAT(error.what(), ContainsSubstring("2 of 6 runs") &&
+                                 ContainsSubstring("run 1, int (*)(int): no 1") &&
                                  ContainsSubstring("run 4, int (*)(int): no 4"));
     CHECK(error.failures() == 2);
     const auto& outcomes = error.outcomes<int>();

@@ -20,7 +20,7 @@ constinit std::atomic<std::uint64_t> last_id{0};
 
 constexpr std::size_t header_at = sizeof(const wire::Entry*);
 constexpr std::size_t kept_message = std::size_t{1} << 20;  // of a Batch that is used again
-constexpr int most_refusals = 3;  // of new workers one after the other, before that is an error
+constexpr unsigned most_refusals = 3;  // of new workers one after the other, before that is an error
 
 void drop_frame(void* seat, wire::Reader& arguments, wire::Buffer& /*result*/) {
   std::uint64_t run = 0;
@@ -41,6 +41,17 @@ bool is_death(const std::exception_ptr& error) noexcept {
     return true;
   } catch (...) {
     return false;
+  }
+}
+
+/// Of a worker that died: whether it ran anything.
+bool had_begun(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const WorkerDied& died) {
+    return !died.call().empty();
+  } catch (...) {
+    return true;
   }
 }
 
@@ -152,7 +163,7 @@ std::unique_ptr<Batch> Run::fresh() {
   if (spare_.empty()) return std::make_unique<Batch>();
   auto batch = std::move(spare_.back());
   spare_.pop_back();
-  batch->skip = batch->attempts = 0;
+  batch->skip = batch->attempts = batch->unbegun = 0;
   batch->done = false;
   batch->reply = {};
   batch->error = nullptr;
@@ -167,6 +178,7 @@ void Run::fill() {
     if (again == nullptr) {
       if (exhausted_) return;
       if (options_.most_batches != 0 && batches_.size() >= options_.most_batches) return;
+      if (const auto left = this->left(); left && *left == 0) return;  // no worker is made for that
     }
     if (pace_.is_probing() && !flying_batches_.empty() && !waited_for_first_) return;
     const auto lane = pick_lane();
@@ -182,13 +194,8 @@ void Run::fill() {
 }
 
 bool Run::launch_next(std::uint32_t lane) {
-  const auto left = this->left();
-  if (left && *left == 0) {
-    exhausted_ = true;
-    return false;
-  }
   constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
-  const auto size = std::min(pace_.next(left), most);
+  const auto size = std::min(pace_.next(left()), most);
   auto batch = next_batch(size, *lanes_[lane].link);
   exhausted_ = exhausted_ || batch == nullptr || batch->count < size;
   if (batch == nullptr) return false;
@@ -201,7 +208,7 @@ bool Run::launch_next(std::uint32_t lane) {
 
 /// The worker with the least to do; one that is there rather than another one.
 std::optional<std::uint32_t> Run::pick_lane() const {
-  const auto depth = pace_.depth();
+  const auto depth = options_.depth != 0 ? options_.depth : pace_.depth();
   const auto useful = pace_.useful_workers(left());
   std::optional<std::uint32_t> best;
   int least = 0;
@@ -403,8 +410,14 @@ bool Run::settle(Batch& batch) {
   return true;
 }
 
-/// A worker died while it ran this one.
+/// A worker died while it ran this one, or before it began it.
 void Run::mourn(Batch& batch) {
+  if (!had_begun(batch.error) && batch.unbegun++ < most_refusals) {
+    batch.error = nullptr;
+    batch.state.reset();
+    ++lost_;
+    return;
+  }
   if (options_.retries != 0 && batch.count > 1) return divide(batch);
   if (++batch.attempts <= options_.retries) {
     batch.error = nullptr;

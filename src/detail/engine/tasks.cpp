@@ -41,11 +41,13 @@ std::string list_of(const std::vector<std::size_t>& indices) {
 
 // --- There and back ------------------------------------------------------------------------------
 
-/// One task is one batch.
+/// One task is one batch. None is sent to a worker that runs another one: that may run for long,
+/// and others become idle meanwhile.
 class Tasks::TaskRun final : public Run {
  public:
   explicit TaskRun(Pool& pool)
-      : Run(pool, Pace::of_size(1), {.ordered = false, .collects = true, .isolates = true}) {}
+      : Run(pool, Pace::of_size(1),
+            {.ordered = false, .collects = true, .isolates = true, .depth = 1}) {}
   TaskRun(const TaskRun&) = delete;
   TaskRun& operator=(const TaskRun&) = delete;
   ~TaskRun() override = default;
@@ -91,7 +93,8 @@ std::unique_ptr<Batch> Tasks::begin(const wire::Entry& entry, const void* code,
     throw Error(fmt::format(
         "apalis: TaskGroup::run() can't send a callable with captures to worker processes that "
         "exist already: pass what it captures as arguments of run(), wrap it in apalis::by_value() "
-        "if it is trivially copyable and none of it points into this process, or use Engine::map(), "
+        "if it is trivially copyable and none of it points into this process, or use "
+        "Engine::map(), "
         "which forks workers that have the captures (the callable: {})",
         entry.name));
   auto task = run_ != nullptr ? run_->fresh() : std::make_unique<Batch>();
@@ -121,7 +124,9 @@ std::size_t Tasks::add(std::unique_ptr<Batch> task) {
   return index;
 }
 
-std::shared_ptr<Seat> Tasks::start_here() { return core_->seat(); }
+std::shared_ptr<Seat> Tasks::start_here() {
+  return core_->seat();
+}
 
 std::size_t Tasks::note_here(const wire::Entry& entry) {
   runs_.push_back({&entry, true});
@@ -157,8 +162,9 @@ std::vector<std::size_t> Tasks::missing() const {
 
 void Tasks::check_usable() const {
   if (finished_)
-    throw Error("apalis: this task group has finished, and its results were handed out: make "
-                "another one");
+    throw Error(
+        "apalis: this task group has finished, and its results were handed out: make "
+        "another one");
   if (run_ != nullptr && !run_->pool().is_here())
     throw Error("apalis: this task group belongs to the process that made it, not to its fork");
 }
@@ -177,7 +183,8 @@ void Tasks::note_work() noexcept {
   try {
     note_own_work(std::chrono::duration<double>(busy).count(), begun_, actor::Clock::now());
   } catch (const std::exception& error) {
-    sys::log(LogLevel::warning, fmt::format("apalis: at the end of a task group: {}", error.what()));
+    sys::log(LogLevel::warning,
+             fmt::format("apalis: at the end of a task group: {}", error.what()));
   }
 }
 
@@ -191,8 +198,8 @@ void Tasks::throw_timed_out(actor::Clock::duration waited) const {
 }
 
 std::string Tasks::describe(const std::vector<Failure>& failures) const {
-  std::string text = fmt::format("apalis: {} of {} runs of a task group failed:", failures.size(),
-                                 runs_.size());
+  std::string text =
+      fmt::format("apalis: {} of {} runs of a task group failed:", failures.size(), runs_.size());
   const auto told = std::min(failures.size(), most_told);
   for (std::size_t i = 0; i < told; ++i) {
     const auto& [index, error] = failures[i];
@@ -214,6 +221,8 @@ std::unique_ptr<Tasks> make_tasks(std::shared_ptr<EngineCore> core,
   return std::make_unique<Tasks>(std::move(core));
 }
 
-void throw_no_group() { throw Error("apalis: this task group was moved from"); }
+void throw_no_group() {
+  throw Error("apalis: this task group was moved from");
+}
 
 }  // namespace apalis::detail::engine

@@ -49,6 +49,7 @@ struct Batch {
   std::uint32_t count = 0;
   std::uint32_t lane = 0;
   std::uint32_t attempts = 0;  // that a worker did not survive
+  std::uint32_t unbegun = 0;   // workers that died before they began it
   std::uint64_t serial = 0;    // of its sending
   bool done = false;
   wire::Buffer message;
@@ -78,6 +79,7 @@ struct RunOptions {
   bool isolates = false;  // and so is a batch that can't be sent: the others go on
   std::uint32_t retries = 0;
   std::size_t most_batches = 0;  // that are not consumed yet; 0: any number
+  std::uint32_t depth = 0;       // batches that a worker has at once; 0: as Pace says
 };
 
 /// What one worker did for a run.
@@ -100,8 +102,8 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  /// The next batch that is done, in order if that was asked for; null once there is none, or at the
-  /// deadline. It stays until the next call. Throws what next_batch() throws, and SystemError.
+  /// The next batch that is done, in order if that was asked for; null once there is none, or at
+  /// the deadline. It stays until the next call. Throws what next_batch() throws, and SystemError.
   Batch* next(actor::Deadline deadline = actor::no_deadline);
 
   [[nodiscard]] const RunOptions& options() const noexcept { return options_; }
@@ -173,7 +175,7 @@ class Run {
   std::uint64_t launches_ = 0;
   std::size_t done_ = 0;
   std::size_t lost_ = 0;  // batches to be sent again
-  int refusals_ = 0;      // by workers that died before they were sent anything
+  unsigned refusals_ = 0;  // by workers that died before they were sent anything
   bool exhausted_ = false;
   bool waited_for_first_ = false;
 };
