@@ -37,6 +37,12 @@ struct TaskGroupOptions {
   std::optional<double> max_load_average = std::nullopt;
 };
 
+/// Tells run() how arguments and results become bytes.
+template <class Format>
+struct Serialization {};
+template <class Format>
+inline constexpr Serialization<Format> serialization{};
+
 /// A number of runs on an engine's workers, and their results, of type R.
 ///
 /// **Owns** the runs, and keeps the engine's workers. Moves, never copies.
@@ -78,32 +84,27 @@ class TaskGroup {
   /// for others, which says what to do.
   template <class F, class... Args>
   void run(F&& f, Args&&... args) {
-    using Plain = std::decay_t<F>;
-    using Called = detail::engine::Callee<Plain>;
+    using Called = detail::engine::Callee<std::decay_t<F>>;
     constexpr auto possible = detail::engine::can_run<R, Called, Args...>();
     detail::wire::say(possible);
     if constexpr (possible) {
-      using Target = detail::engine::MapTarget<Plain>;
       using Parameters = typename detail::engine::TaskShape<Called, Args...>::Parameters;
-      using Thunk = detail::engine::TaskThunk<R, Target, Parameters>;
-      auto& tasks = this->tasks();
-      std::unique_ptr<detail::engine::Batch> task;
-      if constexpr (detail::engine::is_sent<Plain>) {
-        const Plain& callable = f;
-        task = tasks.begin(Thunk::entry, detail::wire::code_address<void>(callable), nullptr);
-        detail::engine::write_callable(task->message, callable);
-      } else {
-        auto kept = std::make_shared<Plain>(std::forward<F>(f));
-        task = tasks.begin(Thunk::entry, nullptr, kept);
-        detail::engine::write_callable(task->message, *kept);
-      }
-      Thunk::write(task->message, std::forward<Args>(args)...);
-      if (tasks.runs_here()) {
-        run_here<Thunk>(*task);
-      } else {
-        (void)tasks.add(std::move(task));
-        while (auto* const done = tasks.next(detail::actor::at_once)) take(*done);
-      }
+      start<detail::engine::WireCodec<Parameters>>(std::forward<F>(f), std::forward<Args>(args)...);
+    }
+  }
+
+  /// The same where Format makes strings of the arguments, of the types of f's parameters, and of
+  /// the result: for types with other functions of their own, or to read what goes there. See
+  /// <apalis/serialization.hpp>.
+  template <class Format, class F, class... Args>
+  void run(Serialization<Format> /*serialization*/, F&& f, Args&&... args) {
+    using Called = detail::engine::Callee<std::decay_t<F>>;
+    constexpr auto possible = detail::engine::can_run_as_text<R, Called, Args...>();
+    detail::wire::say(possible);
+    if constexpr (possible) {
+      using Parameters = typename detail::engine::TaskShape<Called, Args...>::Parameters;
+      using Codec = detail::engine::TextCodec<Format, Parameters>;
+      start<Codec>(std::forward<F>(f), std::forward<Args>(args)...);
     }
   }
 
@@ -128,6 +129,7 @@ class TaskGroup {
 
  private:
   using Slot = std::optional<Outcome<R>>;
+  using Decoder = R (*)(detail::wire::Reader&);
 
   explicit TaskGroup(std::unique_ptr<detail::engine::Tasks> tasks) noexcept
       : tasks_(std::move(tasks)) {}
@@ -142,6 +144,34 @@ class TaskGroup {
   Slot& slot(std::size_t index) {
     if (index >= slots_.size()) slots_.resize(index + 1);
     return slots_[index];
+  }
+
+  template <class Codec, class F, class... Args>
+  void start(F&& f, Args&&... args) {
+    using Plain = std::decay_t<F>;
+    using Target = detail::engine::MapTarget<Plain>;
+    using Thunk = detail::engine::TaskThunk<R, Target, Codec>;
+    auto& tasks = this->tasks();
+    std::unique_ptr<detail::engine::Batch> task;
+    if constexpr (detail::engine::is_sent<Plain>) {
+      const Plain& callable = f;
+      task = tasks.begin(Thunk::entry, detail::wire::code_address<void>(callable), nullptr);
+      detail::engine::write_callable(task->message, callable);
+    } else {
+      auto kept = std::make_shared<Plain>(std::forward<F>(f));
+      task = tasks.begin(Thunk::entry, nullptr, kept);
+      detail::engine::write_callable(task->message, *kept);
+    }
+    Codec::write(task->message, std::forward<Args>(args)...);
+    if (tasks.runs_here()) return run_here<Thunk>(*task);
+    if constexpr (Codec::is_wire || std::is_void_v<R>) {
+      (void)tasks.add(std::move(task));
+    } else {
+      decoders_.resize(tasks.size() + 1);
+      const auto index = tasks.add(std::move(task));
+      decoders_[index] = &Codec::template decode<R>;
+    }
+    while (auto* const done = tasks.next(detail::actor::at_once)) take(*done);
   }
 
   template <class Thunk>
@@ -170,11 +200,17 @@ class TaskGroup {
         slot.emplace(std::in_place);
       } else {
         detail::wire::Reader reader = task.results();
-        slot.emplace(std::in_place, detail::wire::decode<R>(reader));
+        slot.emplace(std::in_place, decode(task.first, reader));
       }
     } catch (...) {
       slot.emplace(std::current_exception());
     }
+  }
+
+  /// The result of run `index`.
+  R decode(std::size_t index, detail::wire::Reader& reader) const {
+    if (index < decoders_.size() && decoders_[index] != nullptr) return decoders_[index](reader);
+    return detail::wire::decode<R>(reader);
   }
 
   auto get(detail::actor::Deadline deadline) {
@@ -207,6 +243,7 @@ class TaskGroup {
 
   std::unique_ptr<detail::engine::Tasks> tasks_;
   std::vector<Slot> slots_;
+  std::vector<Decoder> decoders_;  // null for the library's own, as are those beyond
 };
 
 }  // namespace apalis

@@ -15,7 +15,10 @@
 #include <apalis/detail/wire/parameter.hpp>
 #include <apalis/detail/wire/refusal.hpp>
 #include <apalis/detail/wire/thunk.hpp>
+#include <cstddef>
+#include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -91,17 +94,106 @@ consteval auto can_run() {
   }
 }
 
-template <class R, class TargetT, class Parameters>
-struct TaskThunk;
-template <class R, class TargetT, class... P>
-struct TaskThunk<R, TargetT, TypeList<P...>> {
+/// Can a group with results R run f(arguments...) where both are made a string by other means?
+template <class R, class F, class... Arguments>
+consteval auto can_run_as_text() {
+  if constexpr (!wire::is_function_pointer<F> && !std::is_class_v<F>) {
+    return wire::Refused<wire::NotATask<F>>{};
+  } else if constexpr (has_signature<F>) {
+    using Shape = TaskShape<F, Arguments...>;
+    if constexpr (Shape::Parameters::size != sizeof...(Arguments)) {
+      return wire::Refused<
+          wire::WrongNumberOfArguments<F, typename Shape::Parameters, Arguments...>>{};
+    } else if constexpr (!std::is_void_v<R> && !std::is_convertible_v<typename Shape::Returned, R>) {
+      return wire::Refused<wire::TaskResultNotConvertible<typename Shape::Returned, R>>{};
+    } else {
+      return wire::Accepted{};
+    }
+  } else if constexpr (!std::is_invocable_v<F&, wire::GenericArgument<Arguments>...>) {
+    return wire::Refused<wire::TaskNotCallableWith<F, wire::GenericArgument<Arguments>...>>{};
+  } else if constexpr (!std::is_void_v<R> &&
+                       !std::is_convertible_v<typename TaskShape<F, Arguments...>::Returned, R>) {
+    return wire::Refused<
+        wire::TaskResultNotConvertible<typename TaskShape<F, Arguments...>::Returned, R>>{};
+  } else {
+    return wire::Accepted{};
+  }
+}
+
+/// Arguments and result as everywhere in the library.
+template <class Parameters>
+struct WireCodec;
+template <class... P>
+struct WireCodec<TypeList<P...>> {
+  static constexpr bool is_wire = true;
+  using Values = wire::DecodedValues<std::index_sequence_for<P...>, P...>;
+  static constexpr std::size_t alignment = wire::largest_encoded_alignment<wire::Decoded<P>...>();
+
+  template <class... Arguments>
+  static void write(wire::Buffer& message, Arguments&&... arguments) {
+    (wire::encode_argument<P>(message, std::forward<Arguments>(arguments)), ...);
+  }
+  template <class R>
+  static void encode(wire::Buffer& result, const R& returned) {
+    wire::encode<R>(result, returned);
+  }
+  template <class R>
+  static R decode(wire::Reader& result) {
+    return wire::decode<R>(result);
+  }
+};
+
+/// By a Format of the user's choice, which makes strings of values.
+template <class Format, class Parameters>
+struct TextCodec;
+template <class Format, class... P>
+struct TextCodec<Format, TypeList<P...>> {
+  static_assert((!wire::is_view<std::remove_cvref_t<P>> && ...),
+                "apalis: with a serialization of its own a task can't take views: take the "
+                "std::string or std::vector itself, by const reference");
+  static constexpr bool is_wire = false;
+
+  class Values {
+   public:
+    explicit Values(wire::Reader& message)
+        : values_(Format::template load<std::remove_cvref_t<P>...>(
+              wire::decode<std::string>(message))) {}
+    template <class F>
+    decltype(auto) call(F& f) {
+      return std::apply(
+          [&](auto&... value) -> decltype(auto) { return f(static_cast<P&&>(value)...); },
+          values_);
+    }
+
+   private:
+    std::tuple<std::remove_cvref_t<P>...> values_;
+  };
+  static constexpr std::size_t alignment = 1;
+
+  template <class... Arguments>
+  static void write(wire::Buffer& message, Arguments&&... arguments) {
+    wire::encode<std::string>(message, Format::template save<std::remove_cvref_t<P>...>(
+                                           std::forward<Arguments>(arguments)...));
+  }
+  template <class R>
+  static void encode(wire::Buffer& result, const R& returned) {
+    wire::encode<std::string>(result, Format::template save<R>(returned));
+  }
+  template <class R>
+  static R decode(wire::Reader& result) {
+    return std::get<0>(Format::template load<R>(wire::decode<std::string>(result)));
+  }
+};
+
+template <class R, class TargetT, class Codec>
+struct TaskThunk {
   static constexpr std::string_view name = wire::CallName<TargetT>::text;
 
   /// use(result), or use() where there is none. `message` stands behind the header.
   template <class Use>
   static void call(wire::Reader& message, Use use) {
     decltype(auto) callable = TargetT::decode(message);
-    wire::DecodedValues<std::index_sequence_for<P...>, P...> values(message);
+    typename Codec::Values values(message);
     if constexpr (std::is_void_v<R>) {
       static_cast<void>(values.call(callable));
       use();
@@ -117,27 +209,19 @@ struct TaskThunk<R, TargetT, TypeList<P...>> {
     result.allow_attachments(false);
     const BatchClock clock{result};
     const std::size_t good = result.size();
-    bool failed = false;
     try {
       call(message, [&](const auto&... returned) {
-        if constexpr (!std::is_void_v<R>) wire::encode<R>(result, returned...);
+        if constexpr (!std::is_void_v<R>) Codec::template encode<R>(result, returned...);
       });
     } catch (...) {
-      failed = true;
       result.truncate(good);
       clock.end(result, 0, true, name);
+      return;
     }
-    if (!failed) clock.end(result, 1, false, name);
+    clock.end(result, 1, false, name);
   }
 
-  /// The arguments, behind the callable.
-  template <class... Arguments>
-  static void write(wire::Buffer& message, Arguments&&... arguments) {
-    (wire::encode_argument<P>(message, std::forward<Arguments>(arguments)), ...);
-  }
-
-  inline static constexpr wire::Entry entry{&invoke, name,
-                                            wire::largest_encoded_alignment<wire::Decoded<P>...>()};
+  inline static constexpr wire::Entry entry{&invoke, name, Codec::alignment};
 };
 
 }  // namespace apalis::detail::engine
