@@ -191,7 +191,7 @@ std::string to_json(const MapReport& report) {
                           report.batches, report.smallest_batch, report.median_batch,
                           report.largest_batch, number(report.wall_seconds));
   for (const auto& worker : report.workers)
-    text += (&worker == report.workers.data() ? "" : ",") + json_of(worker);
+    (text += &worker == report.workers.data() ? "" : ",") += json_of(worker);
   return text + "]}";
 }
 

@@ -197,6 +197,9 @@ class Engine : public MapVerbs<Engine, void> {
   /// The processes of those that there are.
   [[nodiscard]] std::vector<pid_t> pids() const { return core().pool().pids(); }
 
+  /// Of the map that ended last: its time, its batches, what each worker did. Empty before the first.
+  [[nodiscard]] MapReport report() const { return core().report(); }
+
   /// Ends workers that were idle for EngineOptions::idle_timeout; each use of the engine does so.
   void end_idle_workers() { core().end_idle(); }
   /// Ends all workers; the next map makes new ones. Throws what on_worker_stop's callables threw.

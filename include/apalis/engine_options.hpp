@@ -6,8 +6,9 @@
 //   apalis::Engine engine{apalis::Backend::processes, {.max_workers = 4}};
 //   engine.map(f, items, apalis::batch_size(64), apalis::retries(2));
 
-#include <apalis/options.hpp>
 #include <apalis/error.hpp>
+#include <apalis/options.hpp>
+#include <apalis/progress.hpp>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -24,6 +25,10 @@ struct EngineOptions {
   /// How many workers there are at most; unset: APALIS_WORKERS if that is set, else cpu_count().
   /// With 1, calls run in the caller's own thread and no worker is made.
   std::optional<int> max_workers = std::nullopt;
+
+  /// Whether and how maps say how far they are: false, true (a bar on a terminal, lines in a pipe), or a
+  /// callable that takes a const ProgressReport&.
+  Progress progress = false;
 
   /// What ps and top show after "apalis: ".
   std::string name = "engine";

@@ -4,6 +4,7 @@
 // Other ways for the arguments and results of a TaskGroup's runs to become bytes than the library's
 // own, which is cereal's binary in a form that knows about spans, large vectors and shared data.
 //
+//   #include <apalis/task_group.hpp>
 //   group.run(apalis::serialization<apalis::Json>, render, user, 80);
 //
 // A Format is any class with
@@ -11,7 +12,6 @@
 //   template <class... T> static std::string save(const T&... values);
 //   template <class... T> static std::tuple<T...> load(const std::string& text);
 
-#include <apalis/task_group.hpp>
 #include <cereal/archives/binary.hpp>
 #include <cereal/archives/json.hpp>
 #include <cereal/archives/portable_binary.hpp>
@@ -23,7 +23,7 @@
 
 namespace apalis {
 
-/// What a pair of cereal's archives makes: the types need cereal functions and default constructors.
+/// What a pair of cereal's archives makes. Types need cereal functions and a default constructor.
 template <class OutputArchive, class InputArchive>
 struct CerealFormat {
   template <class... T>

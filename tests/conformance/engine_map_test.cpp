@@ -637,6 +637,54 @@ TEST_CASE("stop hooks run in each worker before it ends", "[engine]") {
   CHECK(stopped[0] <= kind.workers);
 }
 
+TEST_CASE("a map reports what its workers did", "[engine]") {
+  const auto kind = each_engine();
+  CAPTURE(kind);
+  const Engine engine = make_engine(kind);
+  CHECK(engine.report().items == 0);
+  CHECK(engine.map(twice, numbers(1000), apalis::batch_size(30))[1] == 2);
+  const auto report = engine.report();
+  CHECK(report.items == 1000);
+  CHECK(report.wall_seconds > 0);
+  CHECK(report.backend == (runs_here(kind) ? apalis::Backend::serial : kind.backend));
+  REQUIRE_FALSE(report.workers.empty());
+  REQUIRE(report.workers.size() <= static_cast<std::size_t>(kind.workers));
+  std::size_t items = 0;
+  for (const auto& worker : report.workers) {
+    items += worker.items;
+    CHECK(worker.peak_memory_bytes > 0);
+    CHECK(worker.busy_seconds + worker.idle_seconds + worker.overhead_seconds ==
+          Catch::Approx(report.wall_seconds));
+  }
+  CHECK(items == 1000);
+  if (!runs_here(kind)) {
+    CHECK(report.batches == 34);
+    CHECK(report.smallest_batch == 10);
+    CHECK(report.median_batch == 30);
+    CHECK(report.largest_batch == 30);
+  }
+  CHECK(contains(apalis::to_json(report), "\"items\":1000"));
+}
+
+TEST_CASE("a map says how far it is", "[engine]") {
+  const auto kind = each_engine();
+  CAPTURE(kind);
+  std::vector<apalis::ProgressReport> reports;
+  const Engine engine{kind.backend,
+                      {.max_workers = kind.workers,
+                       .progress = [&](const apalis::ProgressReport& r) { reports.push_back(r); }}};
+  CHECK(engine.map(twice, numbers(500))[1] == 2);
+  REQUIRE_FALSE(reports.empty());
+  CHECK(reports.back().finished);
+  CHECK(reports.back().done == 500);
+  CHECK(reports.back().total == 500U);
+  reports.clear();
+  Countdown unsized{70};
+  for (const int x : engine.imap(twice, unsized)) CHECK(x > 0);
+  CHECK(reports.back().done == 70);
+  CHECK_FALSE(reports.back().total.has_value());
+}
+
 TEST_CASE("an engine is named by what there is", "[engine]") {
   CHECK(Engine{"serial"}.backend() == apalis::Backend::serial);
   CHECK(Engine{"multiproc"}.backend() == apalis::Backend::processes);

@@ -124,6 +124,16 @@ void EngineCore::end_idle() { pool().end_idle(); }
 
 void EngineCore::close() { pool().close(); }
 
+void EngineCore::set_report(MapReport report) {
+  const std::lock_guard lock{mutex_};
+  report_ = std::move(report);
+}
+
+MapReport EngineCore::report() const {
+  const std::lock_guard lock{mutex_};
+  return report_;
+}
+
 void throw_moved_from() { throw Error("apalis: this engine was moved from"); }
 
 void throw_item_failed(std::uint64_t index) {

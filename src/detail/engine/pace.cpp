@@ -8,13 +8,14 @@ namespace {
 
 // A batch costs some 10 µs where workers fill the cores; and a parent may wait for its turn there
 // for some milliseconds, during which the batch that was sent ahead keeps its worker busy.
-constexpr double wanted_nanoseconds = 1.5e6;
+constexpr double wanted_nanoseconds = 4e6;
 constexpr double longest_ahead = 20e6;  // a batch that waits could be run by another worker
 constexpr double ahead_nanoseconds = 3e6;
 constexpr double deepest = 4;
 constexpr double worth_a_worker = 20e3;  // to wake one costs about as much
 // A larger message would go in pieces, and whoever sends it would wait for the worker.
-constexpr double most_bytes = 48e3;
+constexpr double most_bytes = 40e3;
+constexpr double most_bytes_ahead = 160e3;  // so that the next one always finds room
 constexpr std::size_t growth = 8;  // from one size to the next: the first are measured badly
 
 }  // namespace
@@ -73,9 +74,9 @@ void Pace::learn(std::size_t items, std::chrono::nanoseconds busy, std::size_t b
   largest_ = std::max(largest_, items);
   last_ = busy;
   const double took = std::max(static_cast<double>(busy.count()), 1.0);
-  depth_ = took > longest_ahead
-               ? 1
-               : 1 + static_cast<std::uint32_t>(std::clamp(ahead_nanoseconds / took, 1.0, deepest - 1));
+  const double room = most_bytes_ahead / std::max(static_cast<double>(bytes), 1.0);
+  const double depth = std::min({1 + ahead_nanoseconds / took, deepest, room});
+  depth_ = took > longest_ahead ? 1 : static_cast<std::uint32_t>(std::max(depth, 2.0));
 }
 
 }  // namespace apalis::detail::engine

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/actor/wait_many.hpp>
+#include <apalis/detail/engine/map_run.hpp>
 #include <apalis/detail/engine/run.hpp>
 #include <apalis/detail/sys/log_line.hpp>
+#include <apalis/detail/sys/memory.hpp>
 #include <apalis/detail/wire/batch.hpp>
 #include <apalis/error.hpp>
 #include <atomic>
@@ -93,6 +95,8 @@ void begin_message(Batch& batch, const wire::Entry& entry, const void* code) {
   (void)batch.message.grow(sizeof(BatchHeader));
 }
 
+void prepare_room(void* start, std::size_t bytes) noexcept { sys::prefer_huge_pages(start, bytes); }
+
 // --- Run -----------------------------------------------------------------------------------------
 
 Run::Run(Pool& pool, Pace pace, RunOptions options)
@@ -141,8 +145,15 @@ Batch* Run::next(actor::Deadline deadline) {
   for (;;) {
     if (options_.isolates) take_in();  // the engine may have been closed since
     fill();
-    if (take_done()) return consumed_.get();
-    if (flying_batches_.empty() || !wait_for_some(deadline)) return nullptr;
+    if (take_done()) {
+      if (options_.watch != nullptr) options_.watch->advance(consumed_->count);
+      return consumed_.get();
+    }
+    if (flying_batches_.empty()) {
+      if (options_.watch != nullptr) options_.watch->finish(counts_);
+      return nullptr;
+    }
+    if (!wait_for_some(deadline)) return nullptr;
     take_in();
   }
 }
@@ -289,7 +300,7 @@ void Run::launch(Batch& batch, std::uint32_t index) {
   refusals_ = 0;
   batch.serial = ++launches_;
   flying_batches_.push_back(&batch);
-  ++lane.flying;
+  if (lane.flying++ == 0) lane.active_since = actor::Clock::now();
   pool_.add_load(index, 1);
 }
 
@@ -303,6 +314,7 @@ void Run::refuse(Batch& batch) {
 
 void Run::lose_lane(std::uint32_t index) noexcept {
   Lane& lane = lanes_[index];
+  ++counts_[index].restarts;
   pool_.lose(index, lane.link);
   lane.link = {};
   lane.frame.reset();
@@ -351,7 +363,8 @@ void Run::take_in() {
   std::vector<Batch*> unfinished;
   std::erase_if(flying_batches_, [&](Batch* batch) {
     if (!batch->state->has_outcome()) return false;
-    --lanes_[batch->lane].flying;
+    Lane& lane = lanes_[batch->lane];
+    if (--lane.flying == 0) counts_[batch->lane].active += actor::Clock::now() - lane.active_since;
     pool_.add_load(batch->lane, -1);
     if (batch->state->was_cancelled()) return true;  // by note_failure(): nobody wants it
     if (settle(*batch)) {
@@ -403,6 +416,7 @@ bool Run::settle(Batch& batch) {
   const std::chrono::nanoseconds busy{static_cast<std::chrono::nanoseconds::rep>(batch.reply.busy)};
   pace_.learn(batch.count, busy, std::max(batch.message.size(), batch.state->bytes().size()));
   auto& counts = counts_[batch.lane];
+  if (options_.watch != nullptr) options_.watch->add_batch(batch.count);
   counts.items += batch.count;
   ++counts.batches;
   counts.busy += busy;

@@ -9,6 +9,7 @@
 #include <apalis/detail/sys/system_error.hpp>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
+#include <cstdint>
 
 namespace apalis::detail::sys {
 namespace ipc = boost::interprocess;
@@ -112,6 +113,16 @@ bool hide(void* start, std::size_t size) noexcept {
 
 bool show(void* start, std::size_t size) noexcept {
   return fault_or(Call::show, 0) == 0 && ::mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+void prefer_huge_pages(void* start, std::size_t size) noexcept {
+  constexpr std::size_t least = std::size_t{4} << 20;
+  if (size < least) return;
+  auto* const begin = static_cast<std::byte*>(start);
+  const auto into = reinterpret_cast<std::uintptr_t>(begin) % page_size;
+  std::byte* const first = into == 0 ? begin : begin + (page_size - into);
+  ::madvise(first, (size - static_cast<std::size_t>(first - begin)) / page_size * page_size,
+            MADV_HUGEPAGE);
 }
 
 }  // namespace apalis::detail::sys

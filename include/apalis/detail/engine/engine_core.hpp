@@ -7,6 +7,7 @@
 #include <apalis/detail/engine/pool.hpp>
 #include <apalis/detail/engine/seat.hpp>
 #include <apalis/engine_options.hpp>
+#include <apalis/map_report.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -66,15 +67,19 @@ class EngineCore {
   void end_idle();
   void close();
 
+  void set_report(MapReport report);
+  [[nodiscard]] MapReport report() const;
+
  private:
   const Backend backend_;
   const EngineOptions options_;
   const std::size_t workers_;
   Hooks hooks_;
   std::unique_ptr<Pool> pool_;
-  std::mutex mutex_;            // of what follows
+  mutable std::mutex mutex_;    // of what follows
   std::shared_ptr<Seat> seat_;  // null until a map runs here
   bool is_started_ = false;
+  MapReport report_;
 };
 
 /// How many workers `options` ask for.

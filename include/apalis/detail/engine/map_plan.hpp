@@ -146,7 +146,8 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
         arguments_(arguments),
         options_(options),
         cursor_(items, options.most_items()),
-        length_(cursor_.left()) {}
+        length_(cursor_.left()),
+        watch_(std::make_unique<MapWatch>(core, length_)) {}
 
   template <bool collected>
   auto map() {
@@ -258,15 +259,18 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   template <class Sink, class Op>
   WorkerRun<Sink, Op> worker_run(Op& op, const RunOptions& options) {
+    watch_->set_name(Thunk<Sink>::name);
     return {*this, op, with(options)};
   }
   [[nodiscard]] RunOptions with(RunOptions options) const noexcept {
     options.retries = options_.retries;
+    options.watch = watch_.get();
     return options;
   }
   template <class Sink, class Op>
   LocalRun<Thunk<Sink>, Range> local_run(Op& op) {
-    return {core_.seat(), std::move(cursor_), frame_writer(op)};
+    watch_->set_name(Thunk<Sink>::name);
+    return {core_.seat(), std::move(cursor_), *watch_, frame_writer(op)};
   }
 
   inline static NoOp no_op;
@@ -315,7 +319,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   std::vector<R> values() {
     std::vector<R> all;
-    if (length_) all.reserve(*length_);
+    if (length_) reserve_results(all, *length_);
     if (core_.runs_here()) {
       each_value<ValuesSink<R>>([&](R&& value) { all.push_back(std::move(value)); });
       return all;
@@ -337,6 +341,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
           });
         } catch (...) {
           if (!local.is_in_call()) throw;
+          watch_->advance(1);
           all.emplace_back(std::current_exception());
         }
       }
@@ -366,6 +371,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   MapOptions options_;
   Cursor<Range> cursor_;
   std::optional<std::size_t> length_;
+  std::unique_ptr<MapWatch> watch_;
 };
 
 template <class... Args>

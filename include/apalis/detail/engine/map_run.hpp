@@ -218,17 +218,27 @@ void read_values(const Batch& batch, Use use) {
   if (batch.reply.failed != 0) batch.throw_failure(reader);
 }
 
-/// The same into a vector, without order between batches.
+/// Room for as many results, where a map's are many.
+void prepare_room(void* start, std::size_t bytes) noexcept;
+
+template <class R>
+void reserve_results(std::vector<R>& values, std::size_t count) {
+  values.reserve(count);
+  if constexpr (!std::is_same_v<R, bool>) prepare_room(values.data(), count * sizeof(R));
+}
+
+/// The same behind a vector's values.
 template <class R>
 void append_values(const Batch& batch, std::vector<R>& values) {
   if constexpr (wire::bytes_copyable<R> && std::is_trivially_copyable_v<R> &&
-                std::default_initializable<R> && !std::is_same_v<R, bool>) {
+                !std::is_same_v<R, bool>) {
     if (!batch.failed()) {
       const auto bytes = batch.results().take(batch.reply.values * sizeof(R));
-      const auto before = values.size();
-      values.resize(before + batch.reply.values);
-      std::memcpy(values.data() + before, bytes.data(), bytes.size());
-      return;
+      if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(R) == 0) {
+        const R* const first = reinterpret_cast<const R*>(bytes.data());  // objects: see decode()
+        values.insert(values.end(), first, first + batch.reply.values);
+        return;
+      }
     }
   }
   read_values<R>(batch, [&](std::uint64_t /*index*/, R&& value) {
@@ -290,14 +300,18 @@ template <class Thunk, class Range>
 class LocalRun {
  public:
   template <class WriteFrame>
-  LocalRun(std::shared_ptr<Seat> seat, Cursor<Range> cursor, const WriteFrame& write)
-      : seat_(std::move(seat)), cursor_(std::move(cursor)), frame_(frame_of(write)) {}
+  LocalRun(std::shared_ptr<Seat> seat, Cursor<Range> cursor, MapWatch& watch,
+           const WriteFrame& write)
+      : seat_(std::move(seat)), cursor_(std::move(cursor)), watch_(watch), frame_(frame_of(write)) {}
 
   /// Calls `use(index, result)`, or use(index), for the next item; false behind the last. Throws
   /// what the callable throws.
   template <class Use>
   bool next(Use use) {
-    if (!cursor_.next()) return false;
+    if (!cursor_.next()) {
+      watch_.finish({});
+      return false;
+    }
     const auto index = index_++;
     auto&& given = *cursor_;
     const InsideBatch inside;
@@ -309,6 +323,7 @@ class LocalRun {
       Thunk::consume_call(consume, frame_, *seat_, index, std::forward<decltype(item)>(item));
     });
     is_in_call_ = false;
+    watch_.advance(1);
     return true;
   }
 
@@ -330,6 +345,7 @@ class LocalRun {
 
   std::shared_ptr<Seat> seat_;
   Cursor<Range> cursor_;
+  MapWatch& watch_;
   typename Thunk::FrameT frame_;
   std::uint64_t index_ = 0;
   bool is_in_call_ = false;

@@ -6,6 +6,7 @@
 
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/actor/worker_group.hpp>
+#include <apalis/detail/engine/map_watch.hpp>
 #include <apalis/detail/engine/pace.hpp>
 #include <apalis/detail/engine/pool.hpp>
 #include <apalis/detail/wire/buffer.hpp>
@@ -80,15 +81,7 @@ struct RunOptions {
   std::uint32_t retries = 0;
   std::size_t most_batches = 0;  // that are not consumed yet; 0: any number
   std::uint32_t depth = 0;       // batches that a worker has at once; 0: as Pace says
-};
-
-/// What one worker did for a run.
-struct LaneCounts {
-  std::uint64_t items = 0;
-  std::uint64_t batches = 0;
-  std::chrono::nanoseconds busy{0};
-  std::uint64_t peak_memory = 0;
-  pid_t pid = 0;
+  MapWatch* watch = nullptr;
 };
 
 /// **Owns** the batches under way. Its end cancels what was not begun.
@@ -139,6 +132,7 @@ class Run {
     bool is_set_up = false;
     bool refused = false;  // by the system
     std::uint32_t flying = 0;
+    actor::Clock::time_point active_since;  // if it has any
   };
   static constexpr std::uint64_t everything = ~std::uint64_t{0};
 

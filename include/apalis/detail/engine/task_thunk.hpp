@@ -104,7 +104,8 @@ consteval auto can_run_as_text() {
     if constexpr (Shape::Parameters::size != sizeof...(Arguments)) {
       return wire::Refused<
           wire::WrongNumberOfArguments<F, typename Shape::Parameters, Arguments...>>{};
-    } else if constexpr (!std::is_void_v<R> && !std::is_convertible_v<typename Shape::Returned, R>) {
+    } else if constexpr (!std::is_void_v<R> &&
+                         !std::is_convertible_v<typename Shape::Returned, R>) {
       return wire::Refused<wire::TaskResultNotConvertible<typename Shape::Returned, R>>{};
     } else {
       return wire::Accepted{};

@@ -62,4 +62,7 @@ bool hide(void* start, std::size_t size) noexcept;
 /// Makes a hidden range accessible again.
 [[nodiscard]] bool show(void* start, std::size_t size) noexcept;
 
+/// Asks for huge pages where that saves many page faults: memory that is about to be written. A hint.
+void prefer_huge_pages(void* start, std::size_t size) noexcept;
+
 }  // namespace apalis::detail::sys
