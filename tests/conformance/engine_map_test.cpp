@@ -229,7 +229,7 @@ TEST_CASE("items may be anything that crosses", "[engine]") {
   }
   SECTION("vectors of any size") {
     std::vector<std::vector<double>> items;
-    for (std::size_t n : {0, 1, 1000, 100'000, 10}) items.emplace_back(n, 1.0);
+    for (const std::size_t n : {0U, 1U, 1000U, 100'000U, 10U}) items.emplace_back(n, 1.0);
     CHECK(engine.map([](std::span<const double> xs) { return xs.size(); }, items) ==
           std::vector<std::size_t>{0, 1, 1000, 100'000, 10});
     const auto back = engine.map([](std::vector<double> xs) { return xs; }, items);

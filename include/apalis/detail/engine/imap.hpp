@@ -38,6 +38,8 @@ class Imap {
   using Workers =
       decltype(std::declval<Plan&>().template worker_run<ValuesSink<R>>(Plan::no_op, RunOptions{}));
 
+  struct Job;
+
  public:
   Imap(std::shared_ptr<EngineCore> core, Factory& factory, bool ordered, F f, Range&& items,
        const Args&... args)
@@ -64,8 +66,8 @@ class Imap {
 
    private:
     friend class Imap;
-    explicit Iterator(typename Imap::Job& job) noexcept : job_(&job) {}
-    typename Imap::Job* job_ = nullptr;
+    explicit Iterator(Job& job) noexcept : job_(&job) {}
+    Job* job_ = nullptr;
   };
 
   /// Once.

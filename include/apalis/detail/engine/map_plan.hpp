@@ -227,11 +227,10 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   template <class Op>
   auto frame_writer(Op& op) const {
-    return [&f = f_, &factory = factory_, arguments = arguments_,
-            &op]([[maybe_unused]] wire::Buffer& frame) {
+    return [&f = f_, &factory = factory_, arguments = arguments_, &op](wire::Buffer& frame) {
       write_callable(frame, f);
       MapTypes<S, F, ItemT, const Arguments&...>::Extras::write(frame, arguments);
-      if constexpr (!std::is_same_v<Op, NoOp>) write_callable(frame, op);
+      write_op(frame, op);
       factory.write(frame);
     };
   }
@@ -276,6 +275,12 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   inline static NoOp no_op;
 
  private:
+  template <class Op>
+  static void write_op(wire::Buffer& frame, Op& op) {
+    write_callable(frame, op);
+  }
+  static void write_op(wire::Buffer& /*frame*/, NoOp& /*none*/) noexcept {}
+
   /// Whether workers that there are can be sent all of it.
   template <class Op>
   [[nodiscard]] bool is_sendable() const noexcept {
