@@ -73,7 +73,8 @@ class TaskGroup {
 
   TaskGroup(TaskGroup&&) noexcept = default;
   TaskGroup& operator=(TaskGroup&&) noexcept = default;
-  /// Cancels what was not begun; what runs is asked to stop (this_worker().stop_token()).
+  /// Cancels what was not begun; what runs is asked to stop (this_worker().stop_token()). While it
+  /// does not, other groups use the other workers.
   ~TaskGroup() = default;
 
   /// f(args...) at once if a worker is idle, else when one is and this thread is in run() or get().

@@ -330,6 +330,26 @@ TEST_CASE("the end of a group cancels what was not begun", "[task_group]") {
   CHECK(ran[0] <= 4);  // what a worker had been sent may have begun in between
 }
 
+TEST_CASE("a run that its group left behind does not hold up the next group", "[task_group]") {
+  Gate entered;
+  Gate leave;
+  const Engine engine{apalis::Backend::processes, {.max_workers = 2}};
+  {
+    auto group = group_of<void>(engine);
+    group.run(apalis::by_value([entered = &entered, leave = &leave] {
+      entered->open();
+      leave->pass_unbounded();
+    }));
+    entered.pass();
+  }
+  for (int round = 0; round < 2; ++round) {
+    auto next = group_of<int>(engine);
+    for (int i = 0; i < 20; ++i) next.run(twice, i);
+    CHECK(next.get(1min)[19] == 38);
+    if (round == 0) leave.open();
+  }
+}
+
 TEST_CASE("workers keep their state between groups", "[task_group]") {
   const auto kind = each_engine();
   CAPTURE(kind);

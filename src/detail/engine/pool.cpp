@@ -64,6 +64,7 @@ struct Pool::Core {
     LinkPointer link;
     std::atomic<const actor::Link*> open{nullptr};  // what `link` has, to be read without the mutex
     std::atomic<int> load{0};
+    std::atomic<int> orphans{0};
     std::atomic<Clock::rep> idle_since{0};
   };
 
@@ -80,6 +81,14 @@ struct Pool::Core {
   mutable std::mutex mutex;  // of the links and hooks
   std::vector<Slot> slots;
   std::shared_ptr<const Hooks> hooks = std::make_shared<const Hooks>();
+
+  struct Orphan {
+    std::uint32_t index;
+    std::unique_ptr<actor::State, actor::Abandon> batch;
+  };
+  std::mutex orphans_mutex;
+  std::vector<Orphan> orphans;
+  std::atomic<int> orphan_count{0};
 };
 
 Pool::Pool(Backend backend, EngineOptions options, std::size_t most)
@@ -141,6 +150,29 @@ void Pool::add_load(std::uint32_t index, int batches) noexcept {
     slot.idle_since = Clock::now().time_since_epoch().count();
 }
 int Pool::load(std::uint32_t index) const noexcept { return core_->slots[index].load; }
+
+void Pool::adopt(std::uint32_t index, std::unique_ptr<actor::State, actor::Abandon> batch) {
+  const std::lock_guard lock{core_->orphans_mutex};
+  core_->orphans.push_back({index, std::move(batch)});
+  ++core_->slots[index].orphans;
+  ++core_->orphan_count;
+}
+
+void Pool::look_after_orphans() {
+  if (core_->orphan_count == 0) return;
+  const std::lock_guard lock{core_->orphans_mutex};
+  std::erase_if(core_->orphans, [this](const Core::Orphan& orphan) {
+    orphan.batch->source()->poll();
+    if (!orphan.batch->has_outcome()) return false;
+    add_load(orphan.index, -1);
+    --core_->slots[orphan.index].orphans;
+    --core_->orphan_count;
+    return true;
+  });
+}
+
+int Pool::orphans() const noexcept { return core_->orphan_count; }
+int Pool::orphans(std::uint32_t index) const noexcept { return core_->slots[index].orphans; }
 
 void Pool::add_start(std::function<void()> hook) {
   auto next = std::make_shared<Hooks>(*core_->hooks);

@@ -126,7 +126,17 @@ Run::~Run() {
   } catch (const std::exception& error) {
     sys::log(LogLevel::warning, fmt::format("apalis: at the end of a map: {}", error.what()));
   }
-  for (const Batch* batch : flying_batches_) pool_.add_load(batch->lane, -1);
+  for (Batch* batch : flying_batches_) leave(*batch);
+}
+
+/// To the pool, as long as its worker is at it.
+void Run::leave(Batch& batch) noexcept {
+  try {
+    if (!batch.state->has_outcome()) return pool_.adopt(batch.lane, std::move(batch.state));
+  } catch (const std::exception& error) {
+    sys::log(LogLevel::warning, fmt::format("apalis: at the end of a map: {}", error.what()));
+  }
+  pool_.add_load(batch.lane, -1);
 }
 
 void Run::open_all(std::size_t most) {
@@ -221,10 +231,13 @@ bool Run::launch_next(std::uint32_t lane) {
 std::optional<std::uint32_t> Run::pick_lane() const {
   const auto depth = options_.depth != 0 ? options_.depth : pace_.depth();
   const auto useful = pace_.useful_workers(left());
+  // What comes behind a batch that nobody waits for may have to wait for long.
+  const bool avoids = options_.depth == 1 && has_lane_without_orphans();
   std::optional<std::uint32_t> best;
   int least = 0;
   for (std::uint32_t i = 0; i < std::min(lanes_.size(), useful); ++i) {
     if (lanes_[i].flying >= depth || lanes_[i].refused) continue;
+    if (avoids && pool_.orphans(i) != 0) continue;
     // Others' batches count as well: two maps at once share the workers.
     const int load = 2 * std::max(pool_.load(i), static_cast<int>(lanes_[i].flying)) +
                      (lanes_[i].link.get() != nullptr || pool_.is_open(i) ? 0 : 1);
@@ -233,6 +246,15 @@ std::optional<std::uint32_t> Run::pick_lane() const {
     least = load;
   }
   return best;
+}
+
+/// False if there are no orphans at all.
+bool Run::has_lane_without_orphans() const {
+  if (pool_.orphans() == 0) return false;
+  pool_.look_after_orphans();
+  for (std::uint32_t i = 0; i < lanes_.size(); ++i)
+    if (!lanes_[i].refused && pool_.orphans(i) == 0) return true;
+  return false;
 }
 
 /// False if the system refused it, and there are others.

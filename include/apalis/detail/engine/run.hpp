@@ -138,6 +138,8 @@ class Run {
 
   [[nodiscard]] bool launch_next(std::uint32_t lane);
   [[nodiscard]] std::optional<std::uint32_t> pick_lane() const;
+  [[nodiscard]] bool has_lane_without_orphans() const;
+  void leave(Batch& batch) noexcept;
   [[nodiscard]] bool open_lane(std::uint32_t index);
   void set_up(Lane& lane, const wire::Entry& entry);
   void submit(Batch& batch, Lane& lane);
