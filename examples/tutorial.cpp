@@ -563,6 +563,43 @@ void backends() {
   check(work(apalis::Backend::processes) == 42 && work(apalis::Backend::serial) == 42, "the same");
 }
 
+// --- Tasks ---------------------------------------------------------------------------------------
+
+const std::vector<std::string> users{"ada", "grace", "edsger", "barbara", "tony"};
+
+std::string greet(std::size_t first, std::size_t last) {
+  std::string text;
+  for (; first < last; ++first) text += "Hello " + users[first] + "! ";
+  return text;
+}
+
+std::string greet_all(const apalis::Engine& engine) {
+  auto group = apalis::TaskGroup<std::string>::make(engine, {.max_load_average = 0.8});
+  if (!group) return greet(0, users.size());  // others keep the machine busy
+  for (auto [first, last] : apalis::ranges(users)) group->run(greet, first, last);
+  std::string text;
+  for (const std::string& part : group->get()) text += part;  // in the order of the runs
+  return text;
+}
+
+void tasks() {
+  const apalis::Engine engine;
+  check(greet_all(engine) == greet(0, users.size()), "a group gives what the loop gives");
+
+  auto group = apalis::TaskGroup<int>::make(engine).value();
+  group.run([] { return 1; });
+  group.run([]() -> int { throw std::runtime_error("no such user"); });
+  try {
+    group.get(10s);
+  } catch (const apalis::TimedOut& error) {
+    std::cout << error.what() << '\n';  // which runs are missing; get() may be called again
+  } catch (const apalis::BatchError& error) {
+    std::cout << error.what() << '\n';  // … run 1, …: no such user
+    std::cout << error.outcomes<int>()[0].value() << '\n';  // 1
+  }
+  check(group.finished(), "a group that failed has finished");
+}
+
 // --- Ending --------------------------------------------------------------------------------------
 
 void ending() {
@@ -609,6 +646,7 @@ int main() {
   event_loop();
   threads();
   backends();
+  tasks();
   ending();
   std::puts("all as the tutorial says");
 }

@@ -26,6 +26,7 @@
 #include <apalis/ref.hpp>
 #include <apalis/register_exception.hpp>
 #include <apalis/shared_array.hpp>
+#include <apalis/task_group.hpp>
 #include <apalis/this_worker.hpp>
 #include <apalis/token.hpp>
 #include <apalis/trivially_sendable.hpp>

@@ -25,6 +25,9 @@
 
 namespace apalis {
 
+template <class R>
+class TaskGroup;
+
 /// The verbs of an Engine, and of one with a state in each worker (S; void: none).
 ///
 /// Items: any input range or generator, read once, lazily, by the calling thread. `args`: further
@@ -215,6 +218,8 @@ class Engine : public MapVerbs<Engine, void> {
 
  private:
   friend class MapVerbs<Engine, void>;
+  template <class R>
+  friend class TaskGroup;
 
   [[nodiscard]] detail::engine::EngineCore& core() const {
     if (core_ == nullptr) [[unlikely]]

@@ -85,6 +85,7 @@ std::shared_ptr<Seat> EngineCore::seat() {
 Pool& EngineCore::pool() {
   if (!pool_->is_here()) [[unlikely]]
     throw Error("apalis: this engine belongs to the process that made it, not to its fork");
+  pool_->look_after_orphans();
   pool_->end_idle();
   return *pool_;
 }

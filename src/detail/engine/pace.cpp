@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <apalis/detail/engine/pace.hpp>
+#include <limits>
 
 namespace apalis::detail::engine {
 namespace {
@@ -56,6 +57,7 @@ std::size_t Pace::next(std::optional<std::size_t> left) noexcept {
 }
 
 std::size_t Pace::useful_workers(std::optional<std::size_t> left) const noexcept {
+  if (fixed_ != 0) return std::numeric_limits<std::size_t>::max();  // it was said how to share
   if (largest_ == 0) return workers_;
   const double items = left ? static_cast<double>(*left) : static_cast<double>(growth * largest_);
   const double work = items * cost_ / worth_a_worker;

@@ -75,8 +75,9 @@ actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint3
 struct Pool::Core {
   struct Slot {
     LinkPointer link;
-    std::atomic<bool> open{false};
+    std::atomic<const actor::Link*> open{nullptr};  // what `link` has, to be read without the mutex
     std::atomic<int> load{0};
+    std::atomic<int> orphans{0};
     std::atomic<Clock::rep> idle_since{0};
   };
 
@@ -94,6 +95,14 @@ struct Pool::Core {
   std::vector<Slot> slots;
   std::shared_ptr<const Hooks> hooks = std::make_shared<const Hooks>();
   std::atomic<Clock::rep> looked{0};  // for idle workers
+
+  struct Orphan {
+    std::uint32_t index;
+    std::unique_ptr<actor::State, actor::Abandon> batch;
+  };
+  std::mutex orphans_mutex;
+  std::vector<Orphan> orphans;
+  std::atomic<int> orphan_count{0};
 };
 
 Pool::Pool(Backend backend, EngineOptions options, std::size_t most)
@@ -126,12 +135,17 @@ LinkPointer Pool::link(std::uint32_t index) {
     slot.link =
         LinkPointer{open_link(core_->backend, core_->options, index, most(), core_->hooks)};
     slot.idle_since = sys::recent_time().time_since_epoch().count();
-    slot.open = true;
+    slot.open = slot.link.get();
   }
   return slot.link;
 }
 
-bool Pool::is_open(std::uint32_t index) const noexcept { return core_->slots[index].open; }
+bool Pool::is_open(std::uint32_t index) const noexcept {
+  return core_->slots[index].open != nullptr;
+}
+bool Pool::has(std::uint32_t index, const LinkPointer& link) const noexcept {
+  return core_->slots[index].open == link.get();
+}
 
 void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
   auto& slot = core_->slots[index];
@@ -140,7 +154,7 @@ void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
     const std::lock_guard lock{core_->mutex};
     if (slot.link.get() != dead.get()) return;  // another run noticed
     lost = std::exchange(slot.link, {});
-    slot.open = false;
+    slot.open = nullptr;
   }
   lost->shut(true, actor::at_once);
 }
@@ -151,6 +165,29 @@ void Pool::add_load(std::uint32_t index, int batches) noexcept {
     slot.idle_since = sys::recent_time().time_since_epoch().count();
 }
 int Pool::load(std::uint32_t index) const noexcept { return core_->slots[index].load; }
+
+void Pool::adopt(std::uint32_t index, std::unique_ptr<actor::State, actor::Abandon> batch) {
+  const std::lock_guard lock{core_->orphans_mutex};
+  core_->orphans.push_back({index, std::move(batch)});
+  ++core_->slots[index].orphans;
+  ++core_->orphan_count;
+}
+
+void Pool::look_after_orphans() {
+  if (core_->orphan_count == 0) return;
+  const std::lock_guard lock{core_->orphans_mutex};
+  std::erase_if(core_->orphans, [this](const Core::Orphan& orphan) {
+    orphan.batch->source()->poll();
+    if (!orphan.batch->has_outcome()) return false;
+    add_load(orphan.index, -1);
+    --core_->slots[orphan.index].orphans;
+    --core_->orphan_count;
+    return true;
+  });
+}
+
+int Pool::orphans() const noexcept { return core_->orphan_count; }
+int Pool::orphans(std::uint32_t index) const noexcept { return core_->slots[index].orphans; }
 
 void Pool::add_start(std::function<void()> hook) {
   auto next = std::make_shared<Hooks>(*core_->hooks);
@@ -178,7 +215,7 @@ std::vector<pid_t> Pool::pids() const {
 
 std::size_t Pool::open() const noexcept {
   return static_cast<std::size_t>(
-      std::ranges::count_if(core_->slots, [](const auto& slot) { return slot.open.load(); }));
+      std::ranges::count_if(core_->slots, [](const auto& slot) { return slot.open != nullptr; }));
 }
 
 // --- Their end -----------------------------------------------------------------------------------
@@ -193,7 +230,7 @@ std::vector<LinkPointer> Pool::Core::take(bool idle_only) {
                                             options.idle_timeout))
       continue;
     links.push_back(std::exchange(slot.link, {}));
-    slot.open = false;
+    slot.open = nullptr;
   }
   return links;
 }

@@ -22,7 +22,7 @@ constinit std::atomic<std::uint32_t> last_id{0};  // of runs; those alive at onc
 
 constexpr std::size_t header_at = sizeof(const wire::Entry*);
 constexpr std::size_t kept_message = std::size_t{1} << 20;  // of a Batch that is used again
-constexpr int most_refusals = 3;  // of new workers one after the other, before that is an error
+constexpr unsigned most_refusals = 3;  // of new workers one after the other, before that is an error
 
 void drop_frame(void* seat, wire::Reader& arguments, wire::Buffer& /*result*/) {
   std::uint32_t run = 0;
@@ -43,6 +43,17 @@ bool is_death(const std::exception_ptr& error) noexcept {
     return true;
   } catch (...) {
     return false;
+  }
+}
+
+/// Of a worker that died: whether it ran anything.
+bool had_begun(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const WorkerDied& died) {
+    return !died.call().empty();
+  } catch (...) {
+    return true;
   }
 }
 
@@ -77,6 +88,13 @@ void Batch::throw_failure(wire::Reader& behind_values) const {
                  from, to - 1, cause);
 }
 
+void begin_message(Batch& batch, const wire::Entry& entry, const void* code) {
+  batch.entry = &entry;
+  batch.code = code;
+  append_entry(batch.message, entry);
+  (void)batch.message.grow(sizeof(BatchHeader));
+}
+
 void prepare_room(void* start, std::size_t bytes) noexcept { sys::prefer_huge_pages(start, bytes); }
 
 // --- Run -----------------------------------------------------------------------------------------
@@ -90,6 +108,7 @@ Run::Run(Pool& pool, Pace pace, RunOptions options)
       counts_(pool.most()) {}
 
 Run::~Run() {
+  if (!pool_.is_here()) return;  // a fork's copy: the workers are the parent's
   const bool shares_memory = pool_.backend() != Backend::processes;
   try {
     for (const Batch* batch : flying_batches_)
@@ -101,7 +120,17 @@ Run::~Run() {
     sys::log(LogLevel::warning, fmt::format("apalis: at the end of a map: {}", error.what()));
   }
   for (auto& lane : lanes_) drop_frame_of(lane);
-  for (const Batch* batch : flying_batches_) pool_.add_load(batch->lane, -1);
+  for (Batch* batch : flying_batches_) leave(*batch);
+}
+
+/// To the pool, as long as its worker is at it.
+void Run::leave(Batch& batch) noexcept {
+  try {
+    if (!batch.state->has_outcome()) return pool_.adopt(batch.lane, std::move(batch.state));
+  } catch (const std::exception& error) {
+    sys::log(LogLevel::warning, fmt::format("apalis: at the end of a map: {}", error.what()));
+  }
+  pool_.add_load(batch.lane, -1);
 }
 
 void Run::drop_frame_of(const Lane& lane) noexcept {
@@ -123,14 +152,16 @@ void Run::open_all(std::size_t most) {
     if (!open_lane(i)) return;
 }
 
-Batch* Run::next() {
+Batch* Run::next(actor::Deadline deadline) {
   if (consumed_ != nullptr) {
     consumed_->message.clear();
     consumed_->message.shrink(kept_message);
+    consumed_->callable.reset();
     consumed_->state.reset();
     spare_.push_back(std::move(consumed_));
   }
   for (;;) {
+    if (options_.isolates) take_in();  // the engine may have been closed since
     fill();
     if (take_done()) {
       if (options_.watch != nullptr) options_.watch->advance(consumed_->count);
@@ -140,7 +171,7 @@ Batch* Run::next() {
       if (options_.watch != nullptr) options_.watch->finish(counts_);
       return nullptr;
     }
-    wait_for_some();
+    if (!wait_for_some(deadline)) return nullptr;
     take_in();
   }
 }
@@ -161,7 +192,7 @@ std::unique_ptr<Batch> Run::fresh() {
   if (spare_.empty()) return std::make_unique<Batch>();
   auto batch = std::move(spare_.back());
   spare_.pop_back();
-  batch->skip = batch->attempts = 0;
+  batch->skip = batch->attempts = batch->unbegun = 0;
   batch->done = false;
   batch->reply = {};
   batch->error = nullptr;
@@ -194,17 +225,11 @@ void Run::fill() {
 bool Run::launch_next(std::uint32_t lane) {
   constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
   const auto size = std::min(pace_.next(left()), most);
-  auto batch = fresh();
-  append_entry(batch->message, batch_entry());
-  (void)batch->message.grow(sizeof(BatchHeader));
-  begin_batch(batch->message);
-  batch->message.allow_attachments(size == 1 && lanes_[lane].link->takes_attachments());
-  const auto count = take(size, batch->message);
-  exhausted_ = exhausted_ || count < size;
-  if (count == 0) return false;
+  auto batch = next_batch(size, *lanes_[lane].link);
+  exhausted_ = exhausted_ || batch == nullptr || batch->count < size;
+  if (batch == nullptr) return false;
   batch->first = next_item_;
-  batch->count = static_cast<std::uint32_t>(count);
-  next_item_ += count;
+  next_item_ += batch->count;
   batches_.push_back(std::move(batch));
   launch(*batches_.back(), lane);
   return !exhausted_;
@@ -212,12 +237,15 @@ bool Run::launch_next(std::uint32_t lane) {
 
 /// The worker with the least to do; one that is there rather than another one.
 std::optional<std::uint32_t> Run::pick_lane() const {
-  const auto depth = pace_.depth();
+  const auto depth = options_.depth != 0 ? options_.depth : pace_.depth();
   const auto useful = pace_.useful_workers(left());
+  // What comes behind a batch that nobody waits for may have to wait for long.
+  const bool avoids = options_.depth == 1 && has_lane_without_orphans();
   std::optional<std::uint32_t> best;
   int least = 0;
   for (std::uint32_t i = 0; i < std::min(lanes_.size(), useful); ++i) {
     if (lanes_[i].flying >= depth || lanes_[i].refused) continue;
+    if (avoids && pool_.orphans(i) != 0) continue;
     // Others' batches count as well: two maps at once share the workers.
     const int load = 2 * std::max(pool_.load(i), static_cast<int>(lanes_[i].flying)) +
                      (lanes_[i].link.get() != nullptr || pool_.is_open(i) ? 0 : 1);
@@ -228,10 +256,19 @@ std::optional<std::uint32_t> Run::pick_lane() const {
   return best;
 }
 
+/// False if there are no orphans at all.
+bool Run::has_lane_without_orphans() const {
+  if (pool_.orphans() == 0) return false;
+  pool_.look_after_orphans();
+  for (std::uint32_t i = 0; i < lanes_.size(); ++i)
+    if (!lanes_[i].refused && pool_.orphans(i) == 0) return true;
+  return false;
+}
+
 /// False if the system refused it, and there are others.
 bool Run::open_lane(std::uint32_t index) {
   Lane& lane = lanes_[index];
-  if (lane.link.get() != nullptr) return true;
+  if (lane.link.get() != nullptr && (lane.flying != 0 || pool_.has(index, lane.link))) return true;
   try {
     lane.link = pool_.link(index);
   } catch (const SystemError& error) {
@@ -244,22 +281,31 @@ bool Run::open_lane(std::uint32_t index) {
   }
   lane.is_set_up = false;
   counts_[index].pid = lane.link->pid();
-  lane.link->check_code(&batch_entry());
-  lane.link->check_code(code());
   return true;
 }
 
-void Run::set_up(Lane& lane) {
+void Run::set_up(Lane& lane, const wire::Entry& entry) {
   if (lane.is_set_up) return;
   wire::Buffer message;
   if (write_frame(message)) {
     OwnedPart state{new PartState};
-    state->entry = &batch_entry();
+    state->entry = &entry;
     state->attach(*lane.link);
     lane.link->submit(message, *state);
     lane.frame = std::move(state);
   }
   lane.is_set_up = true;
+}
+
+void Run::submit(Batch& batch, Lane& lane) {
+  lane.link->check_code(batch.entry);
+  lane.link->check_code(batch.code);
+  set_up(lane, *batch.entry);
+  OwnedPart state{new PartState};
+  state->entry = batch.entry;
+  state->attach(*lane.link);
+  lane.link->submit(batch.message, *state);
+  batch.state = std::move(state);
 }
 
 void Run::launch(Batch& batch, std::uint32_t index) {
@@ -269,24 +315,32 @@ void Run::launch(Batch& batch, std::uint32_t index) {
   std::memcpy(batch.message.data() + header_at, &header, sizeof header);
   batch.lane = index;
   try {
-    set_up(lane);
-    OwnedPart state{new PartState};
-    state->entry = &batch_entry();
-    state->attach(*lane.link);
-    lane.link->submit(batch.message, *state);
-    batch.state = std::move(state);
-  } catch (const WorkerDied&) {
-    // It died while it had nothing to do.
-    if (++refusals_ > most_refusals) throw;
+    submit(batch, lane);
+  } catch (const Error& error) {
+    // It died, or was ended, while it had nothing to do.
+    const bool gone = dynamic_cast<const WorkerDied*>(&error) != nullptr ||
+                      !pool_.has(index, lane.link);
+    if (!gone) return refuse(batch);
     lose_lane(index);
+    if (++refusals_ > most_refusals) return refuse(batch);
     ++lost_;
     return;
+  } catch (...) {
+    return refuse(batch);
   }
   refusals_ = 0;
   batch.serial = ++launches_;
   flying_batches_.push_back(&batch);
   if (lane.flying++ == 0) lane.active_since = actor::Clock::now();
   pool_.add_load(index, 1);
+}
+
+/// The exception in flight is why it can't be sent.
+void Run::refuse(Batch& batch) {
+  if (!options_.isolates) throw;
+  batch.error = std::current_exception();
+  batch.done = true;
+  ++done_;
 }
 
 void Run::lose_lane(std::uint32_t index) noexcept {
@@ -306,34 +360,33 @@ Batch* Run::find_lost() const noexcept {
 
 // --- And back ------------------------------------------------------------------------------------
 
-void Run::wait_for_some() {
+/// False if the deadline came first.
+bool Run::wait_for_some(actor::Deadline deadline) {
   if (flying_batches_.size() == 1) {
     // The first batch of all may tell at once that there is little to do: no other worker is woken
     // for that.
     constexpr std::chrono::microseconds short_while{10};
-    auto deadline = actor::no_deadline;
-    if (pace_.is_probing() && !waited_for_first_ && !exhausted_) {
-      deadline = actor::Clock::now() + short_while;
-      waited_for_first_ = true;
-    }
     auto& state = *flying_batches_.front()->state;
-    (void)state.source()->wait(state, deadline);
-    return;
+    if (pace_.is_probing() && !waited_for_first_ && !exhausted_) {
+      waited_for_first_ = true;
+      (void)state.source()->wait(state, actor::Clock::now() + short_while);
+      return true;
+    }
+    return state.source()->wait(state, deadline);
   }
   sources_.clear();
   for (const auto& lane : lanes_)
-    if (lane.flying != 0) sources_.push_back(lane.link.get());
+    if (lane.flying != 0 && lane.link.get() != nullptr) sources_.push_back(lane.link.get());
   // While the workers have the cores for long, a parent that yields would take turns with them.
   constexpr std::chrono::microseconds long_batch{100};
-  (void)actor::drive_all(
+  return actor::drive_all(
       sources_,
       [this] {
         return std::ranges::any_of(flying_batches_, [](const Batch* batch) {
           return batch->state->has_outcome();
         });
       },
-      actor::no_deadline,
-      pace_.last() > long_batch ? std::chrono::microseconds{0} : actor::usual_patience);
+      deadline, pace_.last() > long_batch ? std::chrono::microseconds{0} : actor::usual_patience);
 }
 
 void Run::take_in() {
@@ -358,7 +411,8 @@ void Run::take_in() {
   for (std::size_t i = 0; i < unfinished.size(); ++i) {
     Batch& batch = *unfinished[i];
     if (i == 0 || unfinished[i - 1]->lane != batch.lane) {
-      lose_lane(batch.lane);
+      // launch() may have noticed first, and the lane have another worker by now.
+      if (batch.state->source() == lanes_[batch.lane].link.get()) lose_lane(batch.lane);
       mourn(batch);
     } else {
       batch.state.reset();
@@ -401,8 +455,14 @@ bool Run::settle(Batch& batch) {
   return true;
 }
 
-/// A worker died while it ran this one.
+/// A worker died while it ran this one, or before it began it.
 void Run::mourn(Batch& batch) {
+  if (!had_begun(batch.error) && batch.unbegun++ < most_refusals) {
+    batch.error = nullptr;
+    batch.state.reset();
+    ++lost_;
+    return;
+  }
   if (options_.retries != 0 && batch.count > 1) return divide(batch);
   if (++batch.attempts <= options_.retries) {
     batch.error = nullptr;
@@ -418,6 +478,9 @@ void Run::mourn(Batch& batch) {
 /// One of its items is to blame: both halves are tried.
 void Run::divide(Batch& batch) {
   auto half = fresh();
+  half->entry = batch.entry;
+  half->code = batch.code;
+  half->callable = batch.callable;
   half->first = batch.first;
   half->message.append_all(batch.message);
   half->count = batch.count / 2;

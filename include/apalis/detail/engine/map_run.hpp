@@ -4,9 +4,9 @@
 // A map in the parent: items become batches, and batches results; or, without workers, each item
 // its result at once.
 
+#include <apalis/detail/engine/items_run.hpp>
 #include <apalis/detail/engine/map_shape.hpp>
 #include <apalis/detail/engine/map_thunk.hpp>
-#include <apalis/detail/engine/run.hpp>
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/codec.hpp>
 #include <apalis/detail/wire/reader.hpp>
@@ -138,11 +138,11 @@ struct MapTypes {
 
 /// The workers' part of a map, with its types.
 template <class Thunk, class Range, class WriteFrame>
-class MapRun final : public Run {
+class MapRun final : public ItemsRun {
  public:
   MapRun(Pool& pool, Pace pace, RunOptions options, Cursor<Range> cursor, WriteFrame write,
          const void* code)
-      : Run(pool, pace, options),
+      : ItemsRun(pool, pace, options),
         cursor_(std::move(cursor)),
         write_frame_(std::move(write)),
         code_(code) {}

@@ -4,6 +4,7 @@
 // The workers of an engine: made when they are needed, ended when they were idle for long.
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/engine/seat.hpp>
 #include <apalis/engine_options.hpp>
 #include <cstddef>
@@ -59,12 +60,22 @@ class Pool {
   /// Worker `index` < most(), which is made if there is none. Throws SystemError, Error.
   [[nodiscard]] LinkPointer link(std::uint32_t index);
   [[nodiscard]] bool is_open(std::uint32_t index) const noexcept;
+  /// Whether that worker is the one at `index` still.
+  [[nodiscard]] bool has(std::uint32_t index, const LinkPointer& link) const noexcept;
   /// It died: the next link() makes another one.
   void lose(std::uint32_t index, const LinkPointer& dead) noexcept;
 
   /// Batches that any run has there.
   void add_load(std::uint32_t index, int batches) noexcept;
   [[nodiscard]] int load(std::uint32_t index) const noexcept;
+
+  /// A batch that counts as load there, but whose run has ended before it: until it has, too.
+  void adopt(std::uint32_t index, std::unique_ptr<actor::State, actor::Abandon> batch);
+  /// Looks which of those have ended.
+  void look_after_orphans();
+  /// How many there are; those of one worker.
+  [[nodiscard]] int orphans() const noexcept;
+  [[nodiscard]] int orphans(std::uint32_t index) const noexcept;
 
   /// For workers made from now on; ends those that there are.
   void add_start(std::function<void()> hook);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// One map while it runs: batches of items on their way to workers and back, whatever they hold.
+// Batches on their way to workers and back, whatever they hold: those of a map or the tasks of a
+// group.
 
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/actor/worker_group.hpp>
@@ -49,14 +50,18 @@ using PartState = actor::PartState;
 using OwnedPart = std::unique_ptr<PartState, actor::Abandon>;
 
 struct Batch {
+  const wire::Entry* entry = nullptr;
+  const void* code = nullptr;  // that the message leads to; null for none
   std::uint64_t first = 0;
   std::uint32_t skip = 0;
   std::uint32_t count = 0;
   std::uint32_t lane = 0;
   std::uint32_t attempts = 0;  // that a worker did not survive
+  std::uint32_t unbegun = 0;   // workers that died before they began it
   std::uint64_t serial = 0;    // of its sending
   bool done = false;
   wire::Buffer message;
+  std::shared_ptr<void> callable;  // that the message refers to; null for none
   OwnedPart state;
   ReplyHeader reply{};
   std::exception_ptr error;  // why it has no reply
@@ -71,11 +76,18 @@ struct Batch {
   [[noreturn]] void throw_failure(wire::Reader& behind_values) const;
 };
 
+/// What stands before what a batch holds: the Entry's address and the BatchHeader.
+inline constexpr std::size_t message_header = sizeof(const wire::Entry*) + sizeof(BatchHeader);
+/// Writes room for that; the rest goes behind.
+void begin_message(Batch& batch, const wire::Entry& entry, const void* code);
+
 struct RunOptions {
   bool ordered = true;
   bool collects = false;  // failed items are results
+  bool isolates = false;  // and so is a batch that can't be sent: the others go on
   std::uint32_t retries = 0;
   std::size_t most_batches = 0;  // that are not consumed yet; 0: any number
+  std::uint32_t depth = 0;       // batches that a worker has at once; 0: as Pace says
   MapWatch* watch = nullptr;
 };
 
@@ -90,11 +102,13 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  /// The next batch that is done, in order if that was asked for; null once there is none. It stays
-  /// until the next call. Throws what the range and SystemError.
-  Batch* next();
+  /// The next batch that is done, in order if that was asked for; null once there is none, or at
+  /// the deadline. It stays until the next call. Throws what next_batch() throws, and SystemError.
+  Batch* next(actor::Deadline deadline = actor::no_deadline);
 
   [[nodiscard]] const RunOptions& options() const noexcept { return options_; }
+  [[nodiscard]] std::span<const LaneCounts> counts() const noexcept { return counts_; }
+
  protected:
   virtual ~Run();
 
@@ -103,16 +117,19 @@ class Run {
 
   /// How many items there are still, where that is known.
   [[nodiscard]] virtual std::optional<std::size_t> left() const = 0;
-  /// Appends up to `most` items, fewer at the end of the range; returns how many.
-  virtual std::size_t take(std::size_t most, wire::Buffer& message) = 0;
-  [[nodiscard]] virtual const wire::Entry& batch_entry() const noexcept = 0;
-  /// What is before the items of each batch.
-  virtual void begin_batch(wire::Buffer& message) const = 0;
+  /// Up to `most` > 0 items with what is to be sent of them; null if there are none. Fewer are the
+  /// last ones, until reopen().
+  virtual std::unique_ptr<Batch> next_batch(std::size_t most, const actor::Link& link) = 0;
   /// What a worker is sent before its first batch; false if that is nothing.
   [[nodiscard]] virtual bool write_frame(wire::Buffer& message) const = 0;
-  /// Code that the message leads to; null for none.
-  [[nodiscard]] virtual const void* code() const noexcept { return nullptr; }
 
+  /// One to be filled.
+  [[nodiscard]] std::unique_ptr<Batch> fresh();
+  /// There are items again.
+  void reopen() noexcept { exhausted_ = false; }
+  /// Sends as much as the workers are to have.
+  void fill();
+  [[nodiscard]] Pool& pool() const noexcept { return pool_; }
   [[nodiscard]] std::uint32_t id() const noexcept { return id_; }
 
  private:
@@ -126,23 +143,25 @@ class Run {
   };
   static constexpr std::uint64_t everything = ~std::uint64_t{0};
 
-  void fill();
   [[nodiscard]] bool launch_next(std::uint32_t lane);
   [[nodiscard]] std::optional<std::uint32_t> pick_lane() const;
+  [[nodiscard]] bool has_lane_without_orphans() const;
+  void leave(Batch& batch) noexcept;
   [[nodiscard]] bool open_lane(std::uint32_t index);
-  void set_up(Lane& lane);
+  void set_up(Lane& lane, const wire::Entry& entry);
+  void submit(Batch& batch, Lane& lane);
   void drop_frame_of(const Lane& lane) noexcept;
   void launch(Batch& batch, std::uint32_t index);
   void lose_lane(std::uint32_t index) noexcept;
   [[nodiscard]] Batch* find_lost() const noexcept;
-  void wait_for_some();
+  void refuse(Batch& batch);
+  [[nodiscard]] bool wait_for_some(actor::Deadline deadline);
   void take_in();
   [[nodiscard]] bool settle(Batch& batch);
   void mourn(Batch& batch);
   void divide(Batch& batch);
   void note_failure(const Batch& batch) noexcept;
   [[nodiscard]] bool take_done();
-  [[nodiscard]] std::unique_ptr<Batch> fresh();
 
   const std::uint32_t id_;
   Pool& pool_;
@@ -160,7 +179,7 @@ class Run {
   std::uint64_t launches_ = 0;
   std::size_t done_ = 0;
   std::size_t lost_ = 0;  // batches to be sent again
-  int refusals_ = 0;      // by workers that died before they were sent anything
+  unsigned refusals_ = 0;  // by workers that died before they were sent anything
   bool exhausted_ = false;
   bool waited_for_first_ = false;
 };

@@ -71,6 +71,11 @@ struct DecodedValues<std::index_sequence<i...>, P...> : DecodedValue<i, Decoded<
   decltype(auto) call(A& object, F& f) {
     return call_on(object, f, Handed<P>::from(DecodedValue<i, Decoded<P>>::value)...);
   }
+  /// Of a callable that takes no object.
+  template <class F>
+  decltype(auto) call(F& f) {
+    return f(Handed<P>::from(DecodedValue<i, Decoded<P>>::value)...);
+  }
 };
 
 /// `returned`: what the call gave, R or a reference to it. What a reference leads to may end with the
