@@ -69,7 +69,7 @@ int connection = 0;  // of this worker
 
 }  // namespace
 
-TEST_CASE("\"Example 1: trivial (and slightly pointless) usage\"", "[parity]") {
+TEST_CASE("multicore: Example 1: trivial (and slightly pointless) usage", "[parity]") {
   const Engine engine = initialize();
   auto task = TaskGroup<std::string>::make(engine);
   for (int i = 0; i < 20; ++i) task->run(as_string, i);
@@ -77,7 +77,7 @@ TEST_CASE("\"Example 1: trivial (and slightly pointless) usage\"", "[parity]") {
         "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19");
 }
 
-TEST_CASE("\"Example 2: divide job optimally using ranges function\"", "[parity]") {
+TEST_CASE("multicore: Example 2: divide job optimally using ranges function", "[parity]") {
   const Engine engine = initialize();
   auto task = TaskGroup<std::string>::make(engine);
   for (const auto& [start, end] : apalis::ranges(items))
@@ -85,7 +85,7 @@ TEST_CASE("\"Example 2: divide job optimally using ranges function\"", "[parity]
   CHECK(join(task->get(), ",") == all_items(","));
 }
 
-TEST_CASE("\"If the ranges are too small then tasks aren't worth the effort\"", "[parity]") {
+TEST_CASE("multicore: If the ranges are too small then tasks aren't worth the effort", "[parity]") {
   const std::vector<int> users(80);
   CHECK(apalis::ranges(users, {.workers = 4}) == Pairs{{0, 20}, {20, 40}, {40, 60}, {60, 80}});
   CHECK(apalis::ranges(users, {.min_range_size = 30, .workers = 4}) ==
@@ -110,7 +110,7 @@ TEST_CASE("initialize() \"Needs to be called only once for lifetime of process\"
   CHECK(task->get() == std::vector<std::string>{"5"});
 }
 
-TEST_CASE("\"Persistent pool of workers enabling persistent database connections\"", "[parity]") {
+TEST_CASE("multicore: Persistent pool of workers enabling persistent database connections", "[parity]") {
   Engine engine = initialize(2);
   engine.on_worker_start([] { connection = static_cast<int>(::getpid()); });
   for (int round = 0; round < 3; ++round) {
@@ -121,7 +121,7 @@ TEST_CASE("\"Persistent pool of workers enabling persistent database connections
   CHECK(connection == 0);
 }
 
-TEST_CASE("\"If the load average … is larger than a defined threshold then None is returned\"",
+TEST_CASE("multicore: If the load average … is larger than a defined threshold then None is returned",
           "[parity]") {
   const Engine engine = initialize();
   const auto multi_as_string = [&](double max_load_average) {
@@ -135,7 +135,7 @@ TEST_CASE("\"If the load average … is larger than a defined threshold then Non
   CHECK(TaskGroup<int>::make(engine, {.max_load_average = 1e9}));
 }
 
-TEST_CASE("\"Will it try to execute hundreds of pieces of code in parallel? No.\"", "[parity]") {
+TEST_CASE("multicore: Will it try to execute hundreds of pieces of code in parallel? No.", "[parity]") {
   const Engine engine = initialize(3);
   auto task = TaskGroup<std::string>::make(engine);
   for (int i = 0; i < 300; ++i) task->run(expensive_as_string, i);
@@ -169,7 +169,7 @@ TEST_CASE("dill \"can often pickle things that can't be pickled by the standard 
   CHECK(task->get() == std::vector{6});
 }
 
-TEST_CASE("\"Guard against attempting to re-use a completed task\"", "[parity]") {
+TEST_CASE("multicore: Guard against attempting to re-use a completed task", "[parity]") {
   const Engine engine = initialize(2);
   auto task = TaskGroup<std::string>::make(engine);
   task->run(as_string, 1);
