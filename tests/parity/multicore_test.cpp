@@ -110,7 +110,8 @@ TEST_CASE("initialize() \"Needs to be called only once for lifetime of process\"
   CHECK(task->get() == std::vector<std::string>{"5"});
 }
 
-TEST_CASE("multicore: Persistent pool of workers enabling persistent database connections", "[parity]") {
+TEST_CASE("multicore: Persistent pool of workers enabling persistent database connections",
+          "[parity]") {
   Engine engine = initialize(2);
   engine.on_worker_start([] { connection = static_cast<int>(::getpid()); });
   for (int round = 0; round < 3; ++round) {
@@ -135,7 +136,8 @@ TEST_CASE("multicore: If the load average … is larger than a defined threshold
   CHECK(TaskGroup<int>::make(engine, {.max_load_average = 1e9}));
 }
 
-TEST_CASE("multicore: Will it try to execute hundreds of pieces of code in parallel? No.", "[parity]") {
+TEST_CASE("multicore: Will it try to execute hundreds of pieces of code in parallel? No.",
+          "[parity]") {
   const Engine engine = initialize(3);
   auto task = TaskGroup<std::string>::make(engine);
   for (int i = 0; i < 300; ++i) task->run(expensive_as_string, i);
