@@ -5,7 +5,6 @@
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/error.hpp>
-#include <cstdio>
 
 namespace apalis::detail::actor {
 
@@ -31,14 +30,7 @@ void Link::surface(PostFailures& failures, std::uint64_t count) const {
 }
 
 void Link::report_lost(const std::exception_ptr& error) const noexcept {
-  try {
-    if (options().on_error) {
-      options().on_error(error);
-    } else {
-      fmt::print(stderr, "{}\n", describe(error));
-    }
-  } catch (...) {  // stderr is closed, or the hook broke its promise: there is no third way
-  }
+  actor::report_lost(options().on_error, error);
 }
 
 void Link::check_other_module(const void* address) const {

@@ -5,6 +5,7 @@
 #include <apalis/detail/wire/exception.hpp>
 #include <apalis/detail/wire/reader.hpp>
 #include <apalis/error.hpp>
+#include <cstdio>
 #include <cstring>
 
 namespace apalis::detail::actor {
@@ -57,6 +58,18 @@ std::string describe(const std::exception_ptr& error) {
     return e.what();
   } catch (...) {
     return "an exception that is not a std::exception";
+  }
+}
+
+void report_lost(const std::function<void(std::exception_ptr)>& hook,
+                 const std::exception_ptr& error) noexcept {
+  try {
+    if (hook) {
+      hook(error);
+    } else {
+      fmt::print(stderr, "{}\n", describe(error));
+    }
+  } catch (...) {  // stderr is closed, or the hook broke its promise: there is no third way
   }
 }
 

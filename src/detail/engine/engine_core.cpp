@@ -49,21 +49,14 @@ EngineCore::EngineCore(Backend backend, EngineOptions options)
     : backend_(backend),
       options_(std::move(options)),
       workers_(worker_count(options_)),
-      pool_(std::make_unique<Pool>(backend_, options_, workers_)) {
-  (void)apalis::capabilities(backend_);
-}
+      pool_(std::make_unique<Pool>(backend_, options_, workers_)) {}
 
 EngineCore::~EngineCore() {
   if (!pool_->is_here()) return;
   try {
     stop_here();
   } catch (...) {
-    const auto error = std::current_exception();
-    if (options_.on_error) {
-      options_.on_error(error);
-    } else {
-      fmt::print(stderr, "{}\n", actor::describe(error));
-    }
+    actor::report_lost(options_.on_error, std::current_exception());
   }
 }
 
@@ -92,8 +85,7 @@ Pool& EngineCore::pool() {
 
 std::unique_ptr<Pool> EngineCore::make_carried_pool() const {
   auto pool = std::make_unique<Pool>(backend_, options_, workers_);
-  for (const auto& hook : hooks_.start) pool->add_start(hook);
-  for (const auto& hook : hooks_.stop) pool->add_stop(hook);
+  pool->set_hooks(hooks_);
   return pool;
 }
 
@@ -112,14 +104,18 @@ Pace EngineCore::pace(const MapOptions& options, std::optional<std::size_t> leng
 }
 
 void EngineCore::add_start(std::function<void()> hook) {
-  pool().add_start(hook);
+  auto next = hooks_;
+  next.start.push_back(hook);
+  pool().set_hooks(next);
   if (is_started_) hook();
-  hooks_.start.push_back(std::move(hook));
+  hooks_ = std::move(next);
 }
 
 void EngineCore::add_stop(std::function<void()> hook) {
-  pool().add_stop(hook);
-  hooks_.stop.push_back(std::move(hook));
+  auto next = hooks_;
+  next.stop.push_back(std::move(hook));
+  pool().set_hooks(next);
+  hooks_ = std::move(next);
 }
 
 void EngineCore::end_idle() { pool().end_idle(); }

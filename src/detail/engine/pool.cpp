@@ -48,8 +48,7 @@ void report(const EngineOptions& options, const std::exception_ptr& error) {
   } catch (const WorkerDied& died) {
     sys::log(LogLevel::info, std::string(died.what()) + "; another one takes its place");
   } catch (...) {
-    if (options.on_error) return options.on_error(error);
-    fmt::print(stderr, "{}\n", actor::describe(error));
+    actor::report_lost(options.on_error, error);
   }
 }
 
@@ -71,6 +70,11 @@ actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint3
 }
 
 }  // namespace
+
+void begin_message(wire::Buffer& message, const wire::Entry& entry) {
+  const wire::Entry* const address = &entry;
+  message.append(&address, sizeof address);
+}
 
 struct Pool::Core {
   struct Slot {
@@ -189,17 +193,8 @@ void Pool::look_after_orphans() {
 int Pool::orphans() const noexcept { return core_->orphan_count; }
 int Pool::orphans(std::uint32_t index) const noexcept { return core_->slots[index].orphans; }
 
-void Pool::add_start(std::function<void()> hook) {
-  auto next = std::make_shared<Hooks>(*core_->hooks);
-  next->start.push_back(std::move(hook));
-  close();
-  const std::lock_guard lock{core_->mutex};
-  core_->hooks = std::move(next);
-}
-
-void Pool::add_stop(std::function<void()> hook) {
-  auto next = std::make_shared<Hooks>(*core_->hooks);
-  next->stop.push_back(std::move(hook));
+void Pool::set_hooks(Hooks hooks) {
+  auto next = std::make_shared<const Hooks>(std::move(hooks));
   close();
   const std::lock_guard lock{core_->mutex};
   core_->hooks = std::move(next);
@@ -211,11 +206,6 @@ std::vector<pid_t> Pool::pids() const {
   for (const auto& slot : core_->slots)
     if (slot.link.get() != nullptr) all.push_back(slot.link->pid());
   return all;
-}
-
-std::size_t Pool::open() const noexcept {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(core_->slots, [](const auto& slot) { return slot.open != nullptr; }));
 }
 
 // --- Their end -----------------------------------------------------------------------------------
@@ -237,10 +227,9 @@ std::vector<LinkPointer> Pool::Core::take(bool idle_only) {
 
 StopState Pool::Core::ask_to_stop(actor::Link& link) const {
   wire::Buffer message;
-  const wire::Entry* const entry = &stop_entry;
-  message.append(&entry, sizeof entry);
+  begin_message(message, stop_entry);
   StopState state{new actor::ReplyState<void>};
-  state->entry = entry;
+  state->entry = &stop_entry;
   state->attach(link);
   link.submit(message, *state);
   return state;
@@ -272,8 +261,7 @@ void Pool::drop_state(std::uint64_t id) noexcept {
     if (slot.link.get() == nullptr) continue;
     try {
       wire::Buffer message;
-      const wire::Entry* const entry = &drop_state_entry;
-      message.append(&entry, sizeof entry);
+      begin_message(message, drop_state_entry);
       message.append(&id, sizeof id);
       slot.link->post(message);
     } catch (...) {

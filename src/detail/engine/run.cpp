@@ -31,11 +31,6 @@ void drop_frame(void* seat, wire::Reader& arguments, wire::Buffer& /*result*/) {
 }
 constexpr wire::Entry drop_entry{&drop_frame, "the end of a map"};
 
-void append_entry(wire::Buffer& message, const wire::Entry& entry) {
-  const wire::Entry* const address = &entry;
-  message.append(&address, sizeof address);
-}
-
 bool is_death(const std::exception_ptr& error) noexcept {
   try {
     std::rethrow_exception(error);
@@ -91,7 +86,7 @@ void Batch::throw_failure(wire::Reader& behind_values) const {
 void begin_message(Batch& batch, const wire::Entry& entry, const void* code) {
   batch.entry = &entry;
   batch.code = code;
-  append_entry(batch.message, entry);
+  begin_message(batch.message, entry);
   (void)batch.message.grow(sizeof(BatchHeader));
 }
 
@@ -137,7 +132,7 @@ void Run::drop_frame_of(const Lane& lane) noexcept {
   if (lane.frame == nullptr || !lane.frame->has_outcome() || lane.frame->error() != nullptr) return;
   try {
     wire::Buffer message;
-    append_entry(message, drop_entry);
+    begin_message(message, drop_entry);
     message.append(&id_, sizeof id_);
     lane.link->post(message);
   } catch (const WorkerDied&) {

@@ -181,7 +181,7 @@ void Tasks::note_work() noexcept {
   std::chrono::nanoseconds busy{0};
   for (const auto& counts : run_->counts()) busy += counts.busy;
   try {
-    note_own_work(std::chrono::duration<double>(busy).count(), begun_, actor::Clock::now());
+    core_->note_work(std::chrono::duration<double>(busy).count(), begun_, actor::Clock::now());
   } catch (const std::exception& error) {
     sys::log(LogLevel::warning,
              fmt::format("apalis: at the end of a task group: {}", error.what()));

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -55,5 +56,9 @@ class PostFailures {
 
 /// what() of any exception.
 [[nodiscard]] std::string describe(const std::exception_ptr& error);
+
+/// What a destructor can't throw: to the user's hook or, without one, to stderr.
+void report_lost(const std::function<void(std::exception_ptr)>& hook,
+                 const std::exception_ptr& error) noexcept;
 
 }  // namespace apalis::detail::actor

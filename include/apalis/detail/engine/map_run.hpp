@@ -190,8 +190,7 @@ class MapRun final : public ItemsRun {
 
   bool write_frame(wire::Buffer& message) const override {
     if constexpr (Thunk::needs_frame) {
-      const wire::Entry* const entry = &frame_entry<Thunk>;
-      message.append(&entry, sizeof entry);
+      begin_message(message, frame_entry<Thunk>);
       const std::uint32_t run = id();
       message.append(&run, sizeof run);
       message.align(wire::Buffer::alignment);

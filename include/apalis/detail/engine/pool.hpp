@@ -41,6 +41,9 @@ class LinkPointer {
   actor::Link* link_ = nullptr;
 };
 
+/// What each message to a Seat starts with.
+void begin_message(wire::Buffer& message, const wire::Entry& entry);
+
 /// **Owns** the workers.
 /// **Threads:** any.
 /// **Fork:** works only in the process that made it; a fork's copy destructs as nothing.
@@ -78,12 +81,9 @@ class Pool {
   [[nodiscard]] int orphans(std::uint32_t index) const noexcept;
 
   /// For workers made from now on; ends those that there are.
-  void add_start(std::function<void()> hook);
-  void add_stop(std::function<void()> hook);
+  void set_hooks(Hooks hooks);
 
   [[nodiscard]] std::vector<pid_t> pids() const;
-  /// How many workers there are.
-  [[nodiscard]] std::size_t open() const noexcept;
 
   /// Ends a state in the workers that there are.
   void drop_state(std::uint64_t id) noexcept;

@@ -29,40 +29,33 @@ struct Hooks {
 /// **Threads:** the worker's.
 class Seat {
  public:
-  explicit Seat(std::shared_ptr<const Hooks> hooks) noexcept : hooks_(std::move(hooks)) {}
+  explicit Seat(std::shared_ptr<const Hooks> hooks) noexcept;
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+  ~Seat();
 
-  void stop() const {
-    for (const auto& hook : hooks_->stop) hook();
-  }
+  void stop() const;
 
   /// Null if there is none.
-  [[nodiscard]] Frame* frame(std::uint32_t run) const noexcept {
-    for (const auto& [id, frame] : frames_)
-      if (id == run) return frame.get();
-    return nullptr;
-  }
-  void keep(std::uint32_t run, std::unique_ptr<Frame> frame) {
-    frames_.emplace_back(run, std::move(frame));
-  }
-  void drop(std::uint32_t run) noexcept {
-    std::erase_if(frames_, [run](const auto& entry) { return entry.first == run; });
-  }
+  [[nodiscard]] Frame* frame(std::uint32_t run) const noexcept;
+  void keep(std::uint32_t run, std::unique_ptr<Frame> frame);
+  void drop(std::uint32_t run) noexcept;
 
   /// The state that the user's calls have in this worker, made when it is first asked for.
   template <class S, class Make>
   S& state(std::uint64_t id, Make make) {
-    for (const auto& [known, state] : states_)
-      if (known == id) return *static_cast<S*>(state.get());
+    if (void* const known = find_state(id)) return *static_cast<S*>(known);
     auto made = std::make_shared<S>(make());
     S& state = *made;
-    states_.emplace_back(id, std::move(made));
+    keep_state(id, std::move(made));
     return state;
   }
-  void drop_state(std::uint64_t id) noexcept {
-    std::erase_if(states_, [id](const auto& entry) { return entry.first == id; });
-  }
+  void drop_state(std::uint64_t id) noexcept;
 
  private:
+  [[nodiscard]] void* find_state(std::uint64_t id) const noexcept;
+  void keep_state(std::uint64_t id, std::shared_ptr<void> state);
+
   std::shared_ptr<const Hooks> hooks_;  // as they were at the fork
   std::vector<std::pair<std::uint32_t, std::unique_ptr<Frame>>> frames_;  // of runs under way
   std::vector<std::pair<std::uint64_t, std::shared_ptr<void>>> states_;
