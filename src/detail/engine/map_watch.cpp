@@ -51,7 +51,7 @@ void MapWatch::finish(std::span<const LaneCounts> lanes) {
     caller.peak_memory = sys::peak_memory();
     report.workers.push_back(worker_report(0, caller, wall));
     batches_.assign(1, static_cast<std::uint32_t>(report.items));
-  } else if (report.backend == Backend::processes) {
+  } else if (capabilities(report.backend).isolates) {
     core_.note_work(report.busy_seconds(), start_, end);
   }
   report.batches = batches_.size();

@@ -104,7 +104,7 @@ Run::Run(Pool& pool, Pace pace, RunOptions options)
 
 Run::~Run() {
   if (!pool_.is_here()) return;  // a fork's copy: the workers are the parent's
-  const bool shares_memory = pool_.backend() != Backend::processes;
+  const bool shares_memory = !capabilities(pool_.backend()).isolates;
   try {
     for (const Batch* batch : flying_batches_)
       (void)batch->state->source()->cancel(*batch->state, actor::Source::Cancel::ask);

@@ -297,7 +297,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   template <class Op>
   [[nodiscard]] bool is_sendable() const noexcept {
     return (is_sent<F> && Factory::is_sent && (std::is_same_v<Op, NoOp> || is_sent<Op>)) ||
-           core_.backend() != Backend::processes;
+           !capabilities(core_.backend()).isolates;
   }
 
   [[nodiscard]] const void* code() const noexcept {
