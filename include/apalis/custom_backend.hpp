@@ -50,6 +50,6 @@ struct CustomBackend {
 /// Forks have the hooks, but not the threads that a launch hands workers to.
 /// **Throws** Error for a name that is empty or taken, a base that does not exist, a launch for
 /// anything but threads, a time limit that is none, and where there is neither hook.
-[[nodiscard]] Backend register_backend(std::string name, CustomBackend definition);
+Backend register_backend(std::string name, CustomBackend definition);
 
 }  // namespace apalis
