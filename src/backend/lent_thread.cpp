@@ -151,7 +151,10 @@ class LentThread::Key {
   Key& operator=(const Key&) = delete;
   ~Key() { lease_->drop(); }
 
-  void use() const { lease_->run(); }
+  void use() const {
+    const std::shared_ptr<Lease> kept = lease_;  // this may end while the body runs
+    kept->run();
+  }
 
  private:
   std::shared_ptr<Lease> lease_;
@@ -161,10 +164,7 @@ LentThread::LentThread(const Launch& launch, const std::string& name, void (*bod
                        void* argument)
     : lease_(std::make_shared<Lease>(body, argument, launch.timeout)) {
   try {
-    launch.run([key = std::make_shared<Key>(lease_)] {
-      const auto kept = key;  // even if the body is destroyed while it runs
-      kept->use();
-    });
+    launch.run([key = std::make_shared<Key>(lease_)] { key->use(); });
   } catch (...) {
     lease_->withdraw();
     throw;

@@ -189,7 +189,7 @@ TEST_CASE("a group that gets too few threads leaves none of its workers", "[laun
   CHECK_THROWS_AS(make(), TimedOut);
   CHECK(alive == 0);
   pool.drop_waiting();
-  apalis::GroupHandler<Counted> g{{.workers = 2, .backend = lent()}, std::in_place, 3};
+  apalis::GroupHandler<Counted> g{{.workers = 2, .backend = lent_patiently()}, std::in_place, 3};
   CHECK(g.map(&Counted::answer) == std::vector<int>(3, 42));
 }
 
@@ -199,7 +199,7 @@ TEST_CASE("an engine that gets no thread fails its map and works later", "[launc
     if (pool) pool->submit(std::move(body));
   }};
   {
-    const apalis::Engine engine{lent(), {.max_workers = 2}};
+    const apalis::Engine engine{lent_patiently(), {.max_workers = 2}};
     const auto twice = [](int x) { return 2 * x; };
     const std::vector<int> items{1, 2, 3};
     CHECK_THROWS_WITH(engine.map(twice, items), ContainsSubstring("dropped the body"));

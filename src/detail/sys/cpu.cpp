@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <new>
 #include <string>
 
 namespace apalis::detail::sys {
@@ -105,13 +106,17 @@ int pin(pid_t pid, int cpu) noexcept {
   return ::sched_setaffinity(pid, bytes, set.get()) == 0 ? 0 : errno;
 }
 
-Affinity affinity() {
-  Affinity mask;
-  (void)with_affinity([&](const cpu_set_t* set, std::size_t bytes, std::size_t /*cores*/) {
-    mask.resize(bytes);
-    std::memcpy(mask.data(), set, bytes);
-  });
-  return mask;
+Affinity affinity() noexcept {
+  try {
+    Affinity mask;
+    (void)with_affinity([&](const cpu_set_t* set, std::size_t bytes, std::size_t /*cores*/) {
+      mask.resize(bytes);
+      std::memcpy(mask.data(), set, bytes);
+    });
+    return mask;
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
 }
 
 void set_affinity(const Affinity& mask) noexcept {

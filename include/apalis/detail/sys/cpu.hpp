@@ -22,9 +22,9 @@ namespace apalis::detail::sys {
 /// Pins a process (0: the calling thread). Returns 0 or an errno.
 [[nodiscard]] int pin(pid_t pid, int cpu) noexcept;
 
-/// The calling thread's affinity mask; empty where that can't be read.
+/// The calling thread's affinity mask; empty where that can't be read or kept.
 using Affinity = std::vector<unsigned char>;
-[[nodiscard]] Affinity affinity();
+[[nodiscard]] Affinity affinity() noexcept;
 /// Gives it back; does nothing with an empty one.
 void set_affinity(const Affinity& mask) noexcept;
 
