@@ -4,6 +4,7 @@
 // program checks what the text says of it.
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <apalis/apalis.hpp>
@@ -563,6 +564,26 @@ void backends() {
   check(work(apalis::Backend::processes) == 42 && work(apalis::Backend::serial) == 42, "the same");
 }
 
+void own_backends() {
+  const auto gentle = apalis::register_backend(
+      "gentle", {.base = apalis::Backend::processes, .prepare_worker = [] { (void)::nice(10); }});
+
+  apalis::Handler<Counter> h{{.backend = gentle}, std::in_place};
+  apalis::Engine engine{"gentle", {.max_workers = 2}};  // or APALIS_BACKEND=gentle
+
+  check(h.call([](Counter&) { return ::nice(0); }).get() == std::min(::nice(0) + 10, 19),
+        "the worker is gentle");
+
+  apalis::register_backend(
+      "our threads",
+      {.base = apalis::Backend::threads,
+       .launch = [](std::function<void()> body) { std::thread(std::move(body)).detach(); }});
+
+  check(work(gentle) == 42 && work(apalis::backend_named("our threads")) == 42, "the same");
+  check(engine.map(primes_from, std::vector<long>{0, 10}, 10) == std::vector<long>{4, 4},
+        "primes below 20");
+}
+
 // --- Tasks ---------------------------------------------------------------------------------------
 
 const std::vector<std::string> users{"ada", "grace", "edsger", "barbara", "tony"};
@@ -646,6 +667,7 @@ int main() {
   event_loop();
   threads();
   backends();
+  own_backends();
   tasks();
   ending();
   std::puts("all as the tutorial says");

@@ -1,42 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/core.h>
 
-#include <algorithm>
+#include <apalis/backend/registry.hpp>
 #include <apalis/engine_options.hpp>
-#include <array>
 #include <cstdlib>
 #include <string>
-#include <utility>
 
 namespace apalis {
-namespace {
-
-constexpr std::array<std::pair<std::string_view, Backend>, 10> names{{
-    {"processes", Backend::processes},
-    {"threads", Backend::threads},
-    {"serial", Backend::serial},
-    {"multiproc", Backend::processes},
-    {"multiprocessing", Backend::processes},
-    {"concurrent", Backend::processes},
-    {"loky", Backend::processes},
-    {"fork", Backend::processes},
-    {"multithread", Backend::threads},
-    {"multithreading", Backend::threads},
-}};
-
-}  // namespace
 
 Backend backend_named(std::string_view name) {
-  const auto found =
-      std::ranges::find(names, name, &std::pair<std::string_view, Backend>::first);
-  if (found != names.end()) return found->second;
-  if (name == "dask" || name == "kubernetes" || name == "k8s")
+  Backend backend{};
+  if (detail::backend::find_named(name, backend) != nullptr) return backend;
+  if (detail::backend::is_foreign(name))
     throw Error(fmt::format(
-        "apalis: there is no backend '{}': use 'processes' on one machine, 'mpi' on several", name));
+        "apalis: there is no backend '{}': use 'processes' on one machine, 'mpi' on several",
+        name));
+  const auto names = detail::backend::list_of_names();
   if (name == "mpi")
-    throw Error("apalis: this build has no backend 'mpi': use 'processes', 'threads' or 'serial'");
-  throw Error(fmt::format(
-      "apalis: there is no backend '{}': use 'processes', 'threads' or 'serial'", name));
+    throw Error(fmt::format("apalis: this build has no backend 'mpi': use {}", names));
+  throw Error(fmt::format("apalis: there is no backend '{}': use {}", name, names));
 }
 
 Backend default_backend() {

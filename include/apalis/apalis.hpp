@@ -10,6 +10,7 @@
 #include <apalis/carry.hpp>
 #include <apalis/coroutine.hpp>
 #include <apalis/cpu_count.hpp>
+#include <apalis/custom_backend.hpp>
 #include <apalis/each.hpp>
 #include <apalis/engine.hpp>
 #include <apalis/engine_options.hpp>

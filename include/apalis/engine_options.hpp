@@ -23,7 +23,8 @@ namespace apalis {
 
 struct EngineOptions {
   /// How many workers there are at most; unset: APALIS_WORKERS if that is set, else cpu_count().
-  /// With 1, calls run in the caller's own thread and no worker is made.
+  /// With 1, calls run in the caller's own thread and no worker is made, unless the backend is a
+  /// registered one.
   std::optional<int> max_workers = std::nullopt;
 
   /// Whether and how maps say how far they are: false, true (a bar on a terminal, lines in a pipe), or a
@@ -45,7 +46,8 @@ struct EngineOptions {
 };
 
 /// The backend of that name: processes, threads, serial; also multiproc, concurrent, loky, fork
-/// (processes) and multithread (threads). Throws Error for another one, which says what there is.
+/// (processes) and multithread (threads), and what was registered. Throws Error for another one,
+/// which says what there is.
 [[nodiscard]] Backend backend_named(std::string_view name);
 
 /// APALIS_BACKEND if that is set, else Backend::processes. Throws Error for an unknown one.

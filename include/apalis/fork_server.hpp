@@ -20,7 +20,8 @@ namespace apalis {
 /// What a worker needs must be sent there: a carried object, or the arguments of one that is made
 /// in place, must be able to cross as a call's arguments do. A handler for which that is not so
 /// forks this process, if it still has one thread; else its constructor throws Error.
-/// Options::on_worker_start must be a plain function (a captureless lambda after a `+`).
+/// Options::on_worker_start must be a plain function (a captureless lambda after a `+`), and a
+/// backend of register_backend() must have been registered before start().
 ///
 /// Workers have this process's globals, files, directory and environment as they were at start().
 ///

@@ -18,7 +18,7 @@
 
 namespace apalis {
 
-/// What runs the calls.
+/// What runs the calls. Values beyond these are of backends that register_backend() made.
 enum class Backend {
   processes,  ///< a process for each object
   threads,    ///< a thread for each: for code that shares this process's memory

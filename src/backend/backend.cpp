@@ -2,50 +2,28 @@
 #include <fmt/core.h>
 
 #include <apalis/backend/backend.hpp>
-#include <apalis/backend/processes.hpp>
-#include <apalis/backend/serial.hpp>
-#include <apalis/backend/threads.hpp>
+#include <apalis/backend/registry.hpp>
 #include <apalis/error.hpp>
 
 namespace apalis {
 
 Capabilities capabilities(Backend backend) noexcept {
-  switch (backend) {
-    case Backend::processes:
-      return {.isolates = true, .kills = true, .carries = true, .remote = false};
-    case Backend::threads:
-    case Backend::serial:
-      return {.isolates = false, .kills = false, .carries = true, .remote = false};
-  }
-  return {};
+  const auto* const entry = detail::backend::find(backend);
+  return entry != nullptr ? entry->capabilities : Capabilities{};
 }
 
 std::string_view to_string(Backend backend) noexcept {
-  switch (backend) {
-    case Backend::processes:
-      return "processes";
-    case Backend::threads:
-      return "threads";
-    case Backend::serial:
-      return "serial";
-  }
-  return "unknown";
+  const auto* const entry = detail::backend::find(backend);
+  return entry != nullptr ? entry->name : "unknown";
 }
 
 namespace detail::backend {
 
 actor::Link* open_link(const Options& options, actor::Maker& maker) {
-  switch (options.backend) {
-    case Backend::processes:
-      return ProcessLink::open(options, maker);
-    case Backend::threads:
-      return ThreadLink::open(options, maker);
-    case Backend::serial:
-      return SerialLink::open(options, maker);
-  }
+  if (const Entry* const entry = find(options.backend)) return entry->open(options, maker);
   throw Error(
       fmt::format("apalis: there is no backend number {}: use Backend::processes, threads or "
-                  "serial",
+                  "serial, or what register_backend() returned before this process was forked",
                   static_cast<int>(options.backend)));
 }
 

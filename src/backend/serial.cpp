@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <unistd.h>
 
+#include <apalis/backend/registry.hpp>
 #include <apalis/backend/serial.hpp>
 #include <apalis/detail/actor/state.hpp>
 #include <apalis/detail/wire/exception.hpp>
@@ -38,7 +39,8 @@ SerialLink::SerialLink(const Options& options, Maker& maker)
     : LockedSource(options), residence_(maker.of_many), destroy_(maker.destroy) {
   if (options.timeout.count() > 0) throw Error(no_limits);
   const InCall in_call;
-  construction_error_ = residence_.move_in_here(maker, options.on_worker_start);
+  construction_error_ =
+      residence_.move_in_here(maker, {preparation(options.backend), &options.on_worker_start});
 }
 
 SerialLink::~SerialLink() {

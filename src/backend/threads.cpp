@@ -38,7 +38,7 @@ channel::Region& region_of_this_process() {
 Link* ThreadLink::open(const Options& options, Maker& maker) {
   auto* const link = new ThreadLink(options, maker, region_of_this_process());
   try {
-    link->thread_ = sys::Thread(options.name, &ThreadLink::run_thread, link);
+    link->start_thread();
   } catch (...) {
     link->release();
     throw;
@@ -68,9 +68,19 @@ ThreadLink::ThreadLink(const Options& options, Maker& maker, channel::Region& re
       placement_(region.header(), region.cores(), callers_core_, claim_),
       residence_(maker.of_many),
       destroy_(maker.destroy),
-      maker_(&maker) {
+      maker_(&maker),
+      launch_(find(options.backend)->launch) {
   if (options.timeout.count() > 0) throw Error(no_limits);
   current_.worker = maker.worker;
+  current_.blocks_signals = launch_ == nullptr;
+}
+
+void ThreadLink::start_thread() {
+  if (launch_ != nullptr) {
+    lent_ = LentThread(*launch_, options().name, &ThreadLink::run_thread, this);
+  } else {
+    thread_ = sys::Thread(options().name, &ThreadLink::run_thread, this);
+  }
 }
 
 ThreadLink::~ThreadLink() = default;
@@ -229,6 +239,7 @@ void ThreadLink::close_until(Deadline patience) {
     wait(farewell_, actor::no_deadline);
   }
   thread_.join();
+  lent_.join();
   {
     Lock lock{mutex_};
     run_due(lock);
@@ -289,7 +300,8 @@ void ThreadLink::begin_event(Deadline& /*next_look*/) noexcept { parent_bell_.ma
 void ThreadLink::run_thread(void* link) { static_cast<ThreadLink*>(link)->live(); }
 
 void ThreadLink::live() {
-  actor::thread_call = &current_;
+  auto* const outer_call = std::exchange(actor::thread_call, &current_);
+  const auto before = options().cpu && launch_ != nullptr ? sys::affinity() : sys::Affinity{};
   if (options().cpu) pin_error_ = sys::pin(0, *options().cpu);
   occupancy_.wake();
   make_object();
@@ -297,10 +309,13 @@ void ThreadLink::live() {
   }
   occupancy_.sleep();
   placement_.leave();
+  sys::set_affinity(before);
+  actor::thread_call = outer_call;
 }
 
 void ThreadLink::make_object() {
-  construction_error_ = residence_.move_in_here(*maker_, options().on_worker_start);
+  construction_error_ = residence_.move_in_here(
+      *maker_, {preparation(options().backend), &options().on_worker_start});
   const Lock lock{mutex_};
   maker_ = nullptr;
   born_.notify_all();

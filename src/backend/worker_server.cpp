@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/backend/processes.hpp>
+#include <apalis/backend/registry.hpp>
 #include <apalis/backend/worker_server.hpp>
 #include <apalis/detail/actor/nursery.hpp>
 #include <apalis/detail/sys/process.hpp>
@@ -53,8 +54,9 @@ void WorkerServer::end() noexcept {
   link_->shut(false, actor::deadline_after(link_->options().close_timeout));
 }
 
-WorkerServer::WorkerServer(const sys::ForkLock& held) : modules_(sys::loaded_modules(held)) {
-  actor::NurseryMaker maker{channel::Region::of_this_process(held), nullptr, nullptr};
+WorkerServer::WorkerServer(const sys::ForkLock& held)
+    : modules_(sys::loaded_modules(held)), backends_(count_backends()) {
+  actor::NurseryMaker maker{channel::Region::of_this_process(held), nullptr, {}};
   link_ = ProcessLink::open({.name = "fork server"}, maker, ProcessLink::Origin::here);
 }
 

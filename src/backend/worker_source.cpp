@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <apalis/backend/processes.hpp>
+#include <apalis/backend/registry.hpp>
 #include <apalis/backend/worker_server.hpp>
 #include <apalis/backend/worker_source.hpp>
 #include <apalis/detail/actor/nursery.hpp>
@@ -51,6 +52,8 @@ ServerOrder order_from_server(const Options& options, const actor::Maker& maker)
     obstacle = "its on_worker_start is no plain function (write +[]{ ... })";
   } else if (!is_from(*order.server->modules(), reinterpret_cast<const void*>(maker.destroy))) {
     obstacle = "its code was loaded after the server was started";
+  } else if (!order.server->knows(options.backend)) {
+    obstacle = "its backend was registered after the server was started";
   } else if (!maker.write(order.recipe)) {
     obstacle =
         "its object, or what it is made from, has no serialisation (give it a cereal serialize "
@@ -94,16 +97,13 @@ process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& hel
     if (options_.fork_in_threads == ForkInThreads::refuse) throw Error(thread_advice);
     forked_threads_ = true;
   }
-  actor::Worker worker{region_,
-                       {.slice = slice_,
-                        .max_calls = max_calls(),
-                        .generation = 0,
-                        .on_start = &options_.on_worker_start},
-                       maker};
+  const actor::StartHooks hooks{preparation(options_.backend), &options_.on_worker_start};
+  actor::Worker worker{
+      region_, {.slice = slice_, .max_calls = max_calls(), .generation = 0, .hooks = hooks}, maker};
   auto child = process::launch(plan(), worker, held);
   if (!replaces()) return child;
   try {
-    actor::NurseryMaker nursery{region_, &maker, &options_.on_worker_start};
+    actor::NurseryMaker nursery{region_, &maker, hooks};
     nursery_ = ProcessLink::open(
         {.name = options_.name + " (spare)", .fork_in_threads = ForkInThreads::allow}, nursery,
         ProcessLink::Origin::here);
@@ -135,6 +135,7 @@ process::Child WorkerSource::spawn(ProcessLink& nursery, std::uint32_t generatio
     order.destroy = reinterpret_cast<std::uint64_t>(destroy_);
     if (const auto& hook = options_.on_worker_start)
       order.on_start = reinterpret_cast<std::uint64_t>(*hook.target<void (*)()>());
+    order.prepare = reinterpret_cast<std::uint64_t>(preparation(options_.backend));
   }
   const auto plan = this->plan();
   wire::Buffer message;

@@ -4,6 +4,8 @@
 // The link to a worker thread of this process: what Backend::threads is made of. Arguments and
 // results are encoded all the same, so that a program behaves alike.
 
+#include <apalis/backend/lent_thread.hpp>
+#include <apalis/backend/registry.hpp>
 #include <apalis/detail/actor/inbox.hpp>
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/actor/locked_source.hpp>
@@ -32,7 +34,8 @@ using actor::Request;
 using actor::State;
 using actor::Until;
 
-/// **Owns** the thread, which owns the object.
+/// **Owns** the thread, or has it lent by what the backend's launch hands workers to; it owns the
+/// object.
 /// **Threads:** any. One mutex guards everything but the object; the thread holds it neither while
 /// a call runs nor while it waits.
 /// **Fork:** the thread stays with the process that made it.
@@ -80,6 +83,8 @@ class ThreadLink final : public actor::LockedSource<Link> {
   void wake_waiters() noexcept override { parent_bell_.ring(); }
   void note_awaited() override { join_agenda(); }
 
+  void start_thread();
+
   // The thread's.
   void live();
   static void run_thread(void* link);
@@ -126,7 +131,9 @@ class ThreadLink final : public actor::LockedSource<Link> {
   Maker* maker_ = nullptr;  // until the object is made
   int pin_error_ = 0;
   std::condition_variable born_;
+  const Launch* launch_ = nullptr;  // of what finds a thread; null for one of our own
   sys::Thread thread_;
+  LentThread lent_;  // or this one
 };
 
 }  // namespace apalis::detail::backend

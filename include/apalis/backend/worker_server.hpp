@@ -6,7 +6,9 @@
 #include <apalis/detail/actor/link.hpp>
 #include <apalis/detail/sys/modules.hpp>
 #include <apalis/detail/sys/per_process.hpp>
+#include <apalis/options.hpp>
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 
@@ -33,6 +35,10 @@ class WorkerServer {
   [[nodiscard]] ProcessLink& link() const noexcept { return *link_; }
   /// False once it was stopped: handlers that it made workers for still refer to it.
   [[nodiscard]] bool is_open() const noexcept { return open_; }
+  /// Whether the hooks of that backend are in its memory.
+  [[nodiscard]] bool knows(Backend backend) const noexcept {
+    return static_cast<std::size_t>(backend) < backends_;
+  }
   /// The code that its workers have.
   [[nodiscard]] const std::shared_ptr<const sys::ModuleMap>& modules() const noexcept {
     return modules_;
@@ -44,6 +50,7 @@ class WorkerServer {
   std::mutex mutex_;
   std::atomic<bool> open_{true};
   std::shared_ptr<const sys::ModuleMap> modules_;
+  std::size_t backends_;  // when it was started
   ProcessLink* link_;
 };
 

@@ -10,11 +10,11 @@
 namespace apalis::detail::actor {
 namespace {
 
-/// The function of an order's address.
-template <class Function>
-Function* at(std::uint64_t address) noexcept {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): the parent took it of a function in the same image
-  return reinterpret_cast<Function*>(address);
+/// What an order's address is of.
+template <class T>
+T* at(std::uint64_t address) noexcept {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the parent took it in the same image
+  return reinterpret_cast<T*>(address);
 }
 
 /// Makes an object by a recipe that came in a message.
@@ -46,11 +46,14 @@ std::int32_t Nursery::spawn(const SpawnOrder& order, std::string_view title,
   if (maker_ == nullptr) by_recipe.emplace(order, arguments);
   std::function<void()> on_start;
   if (order.on_start != 0) on_start = at<void()>(order.on_start);
+  StartHooks hooks = hooks_;
+  if (on_start) hooks.on_start = &on_start;
+  if (order.prepare != 0) hooks.prepare = at<const std::function<void()>>(order.prepare);
   Worker worker{region_,
                 {.slice = order.slice,
                  .max_calls = order.max_calls,
                  .generation = order.generation,
-                 .on_start = on_start ? &on_start : on_start_,
+                 .hooks = hooks,
                  .from_nursery = true},
                 by_recipe ? static_cast<Maker&>(*by_recipe) : *maker_};
   return process::launch_sibling({.title = std::string{title}, .cpu = {}}, worker,

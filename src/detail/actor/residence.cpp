@@ -6,11 +6,12 @@
 
 namespace apalis::detail::actor {
 
-bool Residence::move_in(Maker& maker, const std::function<void()>& on_start,
-                        wire::Buffer& error) {
-  const char* where = "on_worker_start";
+bool Residence::move_in(Maker& maker, const StartHooks& hooks, wire::Buffer& error) {
+  const char* where = "prepare_worker";
   try {
-    if (on_start) on_start();
+    if (hooks.prepare != nullptr && *hooks.prepare) (*hooks.prepare)();
+    where = "on_worker_start";
+    if (hooks.on_start != nullptr && *hooks.on_start) (*hooks.on_start)();
     where = "the object's constructor";
     object_ = maker.make();
     return true;
@@ -20,9 +21,9 @@ bool Residence::move_in(Maker& maker, const std::function<void()>& on_start,
   }
 }
 
-std::exception_ptr Residence::move_in_here(Maker& maker, const std::function<void()>& on_start) {
+std::exception_ptr Residence::move_in_here(Maker& maker, const StartHooks& hooks) {
   wire::Buffer error;
-  if (move_in(maker, on_start, error)) return nullptr;
+  if (move_in(maker, hooks, error)) return nullptr;
   wire::Reader reader{error.bytes()};
   return wire::decode_exception(reader, ::getpid());
 }

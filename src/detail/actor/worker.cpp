@@ -54,8 +54,8 @@ Worker::Worker(channel::Region& region, const WorkerPlan& plan, Maker& maker)
 void Worker::run() {
   reach(Point::child_born);
   if (thread_call != nullptr) {  // forked by a call of the threads backend
+    if (thread_call->blocks_signals) sys::unblock_signals();
     thread_call = nullptr;
-    sys::unblock_signals();
   }
   if (!region_.isolate(plan_.slice, plan_.from_nursery)) sys::exit_now(exit_no_memory);
   sys::arm_crash_report(view_.control->crash);
@@ -73,9 +73,7 @@ void Worker::run() {
 }
 
 void Worker::make_object() {
-  static const std::function<void()> nothing;
-  const auto& on_start = plan_.on_start != nullptr ? *plan_.on_start : nothing;
-  broken_ = !residence_.move_in(maker_, on_start, construction_error_);
+  broken_ = !residence_.move_in(maker_, plan_.hooks, construction_error_);
 }
 
 /// The attachments of the request that runs, as they come in.

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <apalis/backend/registry.hpp>
 #include <apalis/cpu_count.hpp>
 #include <apalis/detail/actor/post_failures.hpp>
 #include <apalis/detail/engine/engine_core.hpp>
@@ -61,13 +62,14 @@ EngineCore::~EngineCore() {
 }
 
 bool EngineCore::runs_here() const noexcept {
-  return workers_ == 1 || backend_ == Backend::serial || inside_batch();
+  return backend::needs_no_worker(backend_, workers_) || inside_batch();
 }
 
 std::shared_ptr<Seat> EngineCore::seat() {
   if (inside_batch()) return std::make_shared<Seat>(nullptr);
   const std::lock_guard lock{mutex_};
   if (!is_started_) {
+    backend::prepare_caller(backend_);
     for (const auto& hook : hooks_.start) hook();
     is_started_ = true;
   }

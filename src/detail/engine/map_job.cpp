@@ -42,7 +42,8 @@ void MapJob::begin(ItemSource& items, const MapOrder& order) {
   watch.set_name(order.name);
   try {
     const auto pace = core.pace(options, length, order.are_small);
-    if (!order.is_sent && core.backend() == Backend::processes) own_pool = core.make_carried_pool();
+    if (!order.is_sent && capabilities(core.backend()).isolates)
+      own_pool = core.make_carried_pool();
     run.emplace(own_pool != nullptr ? *own_pool : core.pool(), pace,
                 RunOptions{.ordered = order.ordered,
                            .collects = order.collects,

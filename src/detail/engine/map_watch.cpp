@@ -58,7 +58,7 @@ void MapWatch::finish(std::span<const LaneCounts> lanes, std::span<std::uint32_t
     }
     tell_batches(report, batches);
   });
-  if (core_.backend() == Backend::processes) core_.note_work(busy, start_, end);
+  if (capabilities(core_.backend()).isolates) core_.note_work(busy, start_, end);
 }
 
 void MapWatch::finish_here() {

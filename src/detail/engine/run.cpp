@@ -138,7 +138,7 @@ Run::~Run() {
     (void)room_.release();  // a fork's copy: the workers are the parent's
     return;
   }
-  const bool shares_memory = pool_.backend() != Backend::processes;
+  const bool shares_memory = !capabilities(pool_.backend()).isolates;
   try {
     for (const Batch* batch : flying_batches_)
       (void)batch->state->source()->cancel(*batch->state, actor::Source::Cancel::ask);

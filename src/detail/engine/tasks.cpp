@@ -92,7 +92,7 @@ Tasks::~Tasks() = default;
 std::unique_ptr<Batch> Tasks::begin(const wire::Entry& entry, const void* code,
                                     std::shared_ptr<void> callable) {
   check_usable();
-  if (callable != nullptr && run_ != nullptr && core_->backend() == Backend::processes)
+  if (callable != nullptr && run_ != nullptr && capabilities(core_->backend()).isolates)
     throw Error(fmt::format(
         "apalis: TaskGroup::run() can't send a callable with captures to worker processes that "
         "exist already: pass what it captures as arguments of run(), wrap it in apalis::by_value() "
@@ -180,7 +180,7 @@ void Tasks::finish() noexcept {
 
 /// So that the next group's guard does not take our own work for that of others.
 void Tasks::note_work() noexcept {
-  if (run_ == nullptr || core_->backend() != Backend::processes) return;
+  if (run_ == nullptr || !capabilities(core_->backend()).isolates) return;
   std::chrono::nanoseconds busy{0};
   for (const auto& counts : run_->counts()) busy += counts.busy;
   try {

@@ -7,9 +7,11 @@
 #include <apalis/detail/sys/fault.hpp>
 #include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <new>
 #include <string>
 
 namespace apalis::detail::sys {
@@ -102,6 +104,27 @@ int pin(pid_t pid, int cpu) noexcept {
   CPU_ZERO_S(bytes, set.get());
   CPU_SET_S(static_cast<std::size_t>(cpu), bytes, set.get());
   return ::sched_setaffinity(pid, bytes, set.get()) == 0 ? 0 : errno;
+}
+
+Affinity affinity() noexcept {
+  try {
+    Affinity mask;
+    (void)with_affinity([&](const cpu_set_t* set, std::size_t bytes, std::size_t /*cores*/) {
+      mask.resize(bytes);
+      std::memcpy(mask.data(), set, bytes);
+    });
+    return mask;
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+void set_affinity(const Affinity& mask) noexcept {
+  if (mask.empty()) return;
+  const std::unique_ptr<cpu_set_t, FreeSet> set{CPU_ALLOC(8 * mask.size())};
+  if (set == nullptr) return;
+  std::memcpy(set.get(), mask.data(), mask.size());
+  ::sched_setaffinity(0, mask.size(), set.get());
 }
 
 int current_core() noexcept { return ::sched_getcpu(); }

@@ -91,6 +91,18 @@ TEST_CASE("pin of 0 means the calling thread alone", "[cpu]") {
   CHECK(cores_of(0) == before);
 }
 
+TEST_CASE("an affinity mask is given back", "[cpu]") {
+  const auto before = cores_of(0);
+  const auto mask = sys::affinity();
+  CHECK(sys::pin(0, before.back()) == 0);
+  sys::set_affinity({});
+  CHECK(cores_of(0) == std::vector<int>{before.back()});
+  sys::set_affinity(mask);
+  CHECK(cores_of(0) == before);
+  const Refusing refusing(sys::Call::get_affinity, EPERM);
+  CHECK(sys::affinity().empty());
+}
+
 TEST_CASE("pin to a core that does not exist or may not be used is an errno", "[cpu]") {
   const auto before = cores_of(0);
   CHECK(sys::pin(0, -1) == EINVAL);

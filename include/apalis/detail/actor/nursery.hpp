@@ -7,10 +7,10 @@
 #include <sys/types.h>
 
 #include <apalis/detail/actor/link.hpp>
+#include <apalis/detail/actor/residence.hpp>
 #include <apalis/detail/channel/region.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string_view>
 
@@ -28,14 +28,15 @@ struct SpawnOrder {
   std::uint64_t make = 0;
   std::uint64_t destroy = 0;
   std::uint64_t on_start = 0;
+  std::uint64_t prepare = 0;  // of a std::function<void()> that was there before the nursery was
 };
 
 /// **Owns** nothing: its maker, if it has one, is the forking parent's, in this process's copy of
 /// that memory. It stays unused here, for each worker to use its own copy.
 class Nursery {
  public:
-  Nursery(channel::Region& region, Maker* maker, const std::function<void()>* on_start) noexcept
-      : region_(region), maker_(maker), on_start_(on_start) {}
+  Nursery(channel::Region& region, Maker* maker, const StartHooks& hooks) noexcept
+      : region_(region), maker_(maker), hooks_(hooks) {}
 
   /// Forks a worker that is a child of this process's parent. Its pid, or -errno. In the worker, it
   /// never returns.
@@ -45,30 +46,29 @@ class Nursery {
  private:
   channel::Region& region_;
   Maker* maker_;
-  const std::function<void()>* on_start_;
+  StartHooks hooks_;
 };
 
 /// Makes a nursery from what makes its workers' object.
 class NurseryMaker final : public Maker {
  public:
   /// `maker`: null for a nursery whose orders say how to make the object.
-  NurseryMaker(channel::Region& region, Maker* maker,
-               const std::function<void()>* on_start) noexcept
+  NurseryMaker(channel::Region& region, Maker* maker, const StartHooks& hooks) noexcept
       : Maker([](void* nursery) noexcept { delete static_cast<Nursery*>(nursery); }),
         region_(region),
         maker_(maker),
-        on_start_(on_start) {
-    may_have_blocks = (maker != nullptr && maker->may_have_blocks) ||
-                      (on_start != nullptr && *on_start);
+        hooks_(hooks) {
+    may_have_blocks = (maker != nullptr && maker->may_have_blocks) || hooks.prepare != nullptr ||
+                      (hooks.on_start != nullptr && *hooks.on_start);
     keeps_for_others = may_have_blocks;
   }
 
-  void* make() override { return new Nursery{region_, maker_, on_start_}; }
+  void* make() override { return new Nursery{region_, maker_, hooks_}; }
 
  private:
   channel::Region& region_;
   Maker* maker_;
-  const std::function<void()>* on_start_;
+  StartHooks hooks_;
 };
 
 }  // namespace apalis::detail::actor

@@ -29,19 +29,23 @@ inline void address(wire::Buffer& message, std::uint32_t index) {
   message.append(&index, sizeof index);
 }
 
+/// What runs before the object is made, in this order; each may be null, and empty.
+struct StartHooks {
+  const std::function<void()>* prepare = nullptr;   // the backend's
+  const std::function<void()>* on_start = nullptr;  // of Options
+};
+
 /// **Owns** nothing: the object's life is its maker's affair.
 /// **Threads:** one at a time.
 class Residence {
  public:
   explicit Residence(bool of_many) noexcept : of_many_(of_many) {}
 
-  /// Runs `on_start`, if there is one, and has the object made. False if one of them threw: then
-  /// `error` is the encoded exception.
-  [[nodiscard]] bool move_in(Maker& maker, const std::function<void()>& on_start,
-                             wire::Buffer& error);
+  /// Runs the hooks and has the object made. False if one of them threw: then `error` is the
+  /// encoded exception.
+  [[nodiscard]] bool move_in(Maker& maker, const StartHooks& hooks, wire::Buffer& error);
   /// The same in this very process: null, or the exception as it would have arrived from another.
-  [[nodiscard]] std::exception_ptr move_in_here(Maker& maker,
-                                                const std::function<void()>& on_start);
+  [[nodiscard]] std::exception_ptr move_in_here(Maker& maker, const StartHooks& hooks);
 
   /// Runs an encoded call. False if it threw: then `result` is the encoded exception.
   [[nodiscard]] bool run(std::span<const std::byte> message, wire::Buffer& result,

@@ -16,6 +16,7 @@ struct ThreadCall {
   std::atomic<StepWord> steps{0};       // of it that have begun
   std::atomic<StepWord> step_limit{0};  // how many may
   std::uint32_t worker = 0;
+  bool blocks_signals = true;  // the thread, as ours do, and those that are lent may not
 };
 
 /// This thread's; null where it is no worker.

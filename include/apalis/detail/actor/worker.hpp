@@ -18,7 +18,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <limits>
 #include <span>
 #include <string_view>
@@ -30,7 +29,7 @@ struct WorkerPlan {
   std::uint32_t slice = 0;
   std::uint64_t max_calls = std::numeric_limits<std::uint64_t>::max();  ///< then it retires
   std::uint32_t generation = 0;              ///< how many workers the handler had before
-  const std::function<void()>* on_start = nullptr;  ///< run before the object is made
+  StartHooks hooks;
   bool from_nursery = false;  ///< forked from a process that sees its own slice only
 };
 

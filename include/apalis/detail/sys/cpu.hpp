@@ -22,6 +22,12 @@ namespace apalis::detail::sys {
 /// Pins a process (0: the calling thread). Returns 0 or an errno.
 [[nodiscard]] int pin(pid_t pid, int cpu) noexcept;
 
+/// The calling thread's affinity mask; empty where that can't be read or kept.
+using Affinity = std::vector<unsigned char>;
+[[nodiscard]] Affinity affinity() noexcept;
+/// Gives it back; does nothing with an empty one.
+void set_affinity(const Affinity& mask) noexcept;
+
 /// The core that the calling thread runs on, a moment ago.
 [[nodiscard]] int current_core() noexcept;
 
