@@ -18,4 +18,6 @@ Steps::Steps() noexcept {
   }
 }
 
+void Steps::fence() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
+
 }  // namespace apalis::detail::actor

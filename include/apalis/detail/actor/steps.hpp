@@ -41,13 +41,15 @@ class Steps {
     if (heavy_) {
       sys::light_barrier();  // partner: the heavy barrier of limit_steps()
     } else {
-      std::atomic_thread_fence(std::memory_order_seq_cst);
+      fence();
     }
     const auto limit = limit_->load(std::memory_order_relaxed);
     return call_of(limit) != call_ || number_in(limit) == 0 || index < number_in(limit) - 1;
   }
 
  private:
+  static void fence() noexcept;
+
   std::atomic<StepWord>* begun_ = nullptr;  // null in what is no worker
   const std::atomic<StepWord>* limit_ = nullptr;
   std::uint32_t call_ = 0;
