@@ -14,8 +14,8 @@ constexpr double ahead_nanoseconds = 3e6;
 constexpr double deepest = 4;
 constexpr double worth_a_worker = 20e3;  // to wake one costs about as much
 // A larger message would go in pieces, and whoever sends it would wait for the worker.
-constexpr double most_bytes = 40e3;
-constexpr double most_bytes_ahead = 160e3;  // so that the next one always finds room
+constexpr double most_bytes = 56e3;
+constexpr double most_bytes_ahead = 180e3;  // so that the next one always finds room
 constexpr std::size_t growth = 8;  // from one size to the next: the first are measured badly
 
 }  // namespace
