@@ -39,6 +39,7 @@ void ProcessLink::begin_control() noexcept {
   calls.begun.store(nothing_yet, std::memory_order_relaxed);
   calls.finished.store(nothing_yet, std::memory_order_relaxed);
   calls.made.store(0, std::memory_order_relaxed);
+  calls.leaves.store(0, std::memory_order_relaxed);
   view_.control->orders.stop.store(0, std::memory_order_relaxed);
   view_.control->child_bell.asleep.store(0, std::memory_order_relaxed);
 }
@@ -69,8 +70,9 @@ bool ProcessLink::look_after_worker() noexcept {
       const auto worker = generation();
       take_replies();  // what it sent before it ended counts, and may have been that it retires
       if (generation() == worker) bury(Cause::died, {});
-    } else if (timed_) {
-      look_at_clock();
+    } else {
+      if (may_leave_) look_at_leaver();
+      if (timed_) look_at_clock();
     }
   }
   if (life_ == Life::down && Clock::now() >= next_start_) replace();
@@ -130,6 +132,31 @@ Deadline ProcessLink::next_overdue() const noexcept {
 
 // --- The end of a worker -------------------------------------------------------------------------
 
+/// A worker that ends by itself may have hooks to run; then that it does so is all that is known.
+void ProcessLink::look_at_leaver() noexcept {
+  if (view_.control->calls.leaves.load(std::memory_order_relaxed) == 0) return;
+  take_replies();
+  if (life_ != Life::running) return;
+  if (leaves_until_ == no_deadline) leaves_until_ = actor::deadline_after(options().close_timeout);
+  if (Clock::now() >= leaves_until_)
+    bury(Cause::died, "it had nothing to do, and did not end within close_timeout");
+}
+
+/// It said that it ends, and that it has answered all that it began.
+void ProcessLink::give_up_retired() noexcept {
+  if (state_in_progress() != nullptr) return bury(Cause::died, "it retired during a call");
+  bury(Cause::retired, {});
+}
+
+/// The worker's object is gone, before the worker was told.
+void ProcessLink::answer_farewell() noexcept {
+  const std::byte none[State::inline_bytes]{};
+  inbox_.pending.remove(farewell_);
+  farewell_.failures = std::exchange(inbox_.failures, PostFailures{});
+  farewell_.store_small(actor::Reply::value, none, sizeof(std::uint64_t));
+  farewell_.set_phase(State::Phase::settled);  // it is no token's, and nothing continues it
+}
+
 void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   if (life_ != Life::running) return;
   reach(Point::parent_mourning);
@@ -139,6 +166,8 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   // After a message of no known form nothing tells where the next one begins, or whose reply it is.
   const bool is_trusted = cause != Cause::died || reason.empty();
   if (is_trusted) take_last_replies();
+  const bool leaves = cause == Cause::retired && journal_ == nullptr;
+  if (leaves && close_accepted_) answer_farewell();
   const bool closed = close_accepted_ && inbox_.pending.empty();
   ledger_.end(closed || cause == Cause::retired);
   life_ = Life::down;
@@ -157,8 +186,14 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   if (!replaced) {
     if (State* running = state_in_progress(); running != nullptr && cause != Cause::died)
       fail_in_progress(cause, *running);
-    if (cause == Cause::retired && !inbox_.pending.empty() && death_ == nullptr)
+    if (leaves) {
+      // What it had not begun is to be sent elsewhere; this is what it comes back with.
+      set_death("it had nothing to do for long, and ended", by_us);
+      death_told_ = true;
+      left_ = true;
+    } else if (cause == Cause::retired && !inbox_.pending.empty() && death_ == nullptr) {
       set_death("it had run max_calls_per_worker calls", by_us);
+    }
     return end(death_);
   }
   reach(Point::parent_salvaged);
@@ -317,12 +352,8 @@ bool ProcessLink::salvage(Cause cause) noexcept {
   if (closing_ && journal.size() == 1 && journal.front()->request == Request::close) {
     // The last worker's object is gone, one way or the other.
     if (cause != Cause::retired) return false;
-    const std::byte none[State::inline_bytes]{};
-    State& errand = *inbox_.pending.pop();
-    static_cast<Errand&>(errand).failures = std::exchange(inbox_.failures, PostFailures{});
-    errand.store_small(actor::Reply::value, none, sizeof(std::uint64_t));
+    answer_farewell();
     journal.pop_front();
-    actor::finish(errand);
     return false;
   }
   try {

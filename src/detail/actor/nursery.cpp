@@ -10,11 +10,11 @@
 namespace apalis::detail::actor {
 namespace {
 
-/// The function of an order's address.
-template <class Function>
-Function* at(std::uint64_t address) noexcept {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): the parent took it of a function in the same image
-  return reinterpret_cast<Function*>(address);
+/// The function or constant of an order's address.
+template <class T>
+T* at(std::uint64_t address) noexcept {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the parent took it of something in the same image
+  return reinterpret_cast<T*>(address);
 }
 
 /// Makes an object by a recipe that came in a message.
@@ -25,6 +25,8 @@ class RecipeMaker final : public Maker {
         make_(at<void*(wire::Reader&)>(order.make)) {
     of_many = order.of_many != 0;
     worker = order.worker;
+    idle_limit = std::chrono::milliseconds{order.idle_limit};
+    last_words = at<const wire::Entry>(order.last_words);
     arguments_.append(arguments.data(), arguments.size());
   }
 

@@ -29,7 +29,7 @@ constexpr std::chrono::milliseconds recently{2};
 using StopState = std::unique_ptr<actor::ReplyState<void>, actor::Abandon>;
 
 void run_stop_hooks(void* seat, wire::Reader& /*arguments*/, wire::Buffer& /*result*/) {
-  static_cast<const Seat*>(seat)->stop();
+  static_cast<Seat*>(seat)->stop();
 }
 constexpr wire::Entry stop_entry{&run_stop_hooks, "on_worker_stop"};
 
@@ -66,6 +66,8 @@ actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint3
       for (const auto& hook : hooks->start) hook();
     };
   actor::InPlaceMaker<Seat, const std::shared_ptr<const Hooks>&> maker{hooks};
+  maker.idle_limit = options.idle_timeout;
+  if (!hooks->stop.empty()) maker.last_words = &stop_entry;
   return backend::open_link(own, maker);
 }
 
@@ -91,6 +93,7 @@ struct Pool::Core {
   StopState ask_to_stop(actor::Link& link) const;
   void end(std::vector<LinkPointer> links, std::vector<std::exception_ptr>& failures);
   std::vector<LinkPointer> take(bool idle_only);
+  [[nodiscard]] bool is_idle(const Slot& slot) const;
 
   const Backend backend;
   const EngineOptions options;
@@ -131,10 +134,9 @@ bool Pool::is_here() const noexcept { return core_->stamp == sys::process_stamp(
 
 LinkPointer Pool::link(std::uint32_t index) {
   auto& slot = core_->slots[index];
-  const std::lock_guard lock{core_->mutex};
   const Clock::time_point idle_since{Clock::duration{slot.idle_since}};
-  if (slot.link.get() != nullptr && sys::recent_time() - idle_since > recently && !slot.link->alive())
-    std::exchange(slot.link, {})->shut(true, actor::at_once);
+  if (is_open(index) && sys::recent_time() - idle_since > recently) lose_if_ended(index);
+  const std::lock_guard lock{core_->mutex};
   if (slot.link.get() == nullptr) {
     slot.link =
         LinkPointer{open_link(core_->backend, core_->options, index, most(), core_->hooks)};
@@ -161,6 +163,16 @@ void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
     slot.open = nullptr;
   }
   lost->shut(true, actor::at_once);
+}
+
+/// Asked without the mutex, for that is when the user's hooks are told.
+void Pool::lose_if_ended(std::uint32_t index) {
+  LinkPointer link;
+  {
+    const std::lock_guard lock{core_->mutex};
+    link = core_->slots[index].link;
+  }
+  if (link.get() != nullptr && !link->alive()) lose(index, link);
 }
 
 void Pool::add_load(std::uint32_t index, int batches) noexcept {
@@ -201,24 +213,31 @@ void Pool::set_hooks(Hooks hooks) {
 }
 
 std::vector<pid_t> Pool::pids() const {
+  std::vector<LinkPointer> links;
+  {
+    const std::lock_guard lock{core_->mutex};
+    for (const auto& slot : core_->slots)
+      if (slot.link.get() != nullptr) links.push_back(slot.link);
+  }
   std::vector<pid_t> all;
-  const std::lock_guard lock{core_->mutex};
-  for (const auto& slot : core_->slots)
-    if (slot.link.get() != nullptr) all.push_back(slot.link->pid());
+  for (const auto& link : links)
+    if (link->alive()) all.push_back(link->pid());
   return all;
 }
 
 // --- Their end -----------------------------------------------------------------------------------
 
+/// Whether it has had nothing to do for idle_timeout.
+bool Pool::Core::is_idle(const Slot& slot) const {
+  return slot.open != nullptr && slot.load == 0 &&
+         Clock::now() - Clock::time_point{Clock::duration{slot.idle_since}} >= options.idle_timeout;
+}
+
 std::vector<LinkPointer> Pool::Core::take(bool idle_only) {
   std::vector<LinkPointer> links;
-  const auto now = Clock::now().time_since_epoch();
   const std::lock_guard lock{mutex};
   for (auto& slot : slots) {
-    if (slot.link.get() == nullptr) continue;
-    if (idle_only && (slot.load != 0 || now - Clock::duration{slot.idle_since} <
-                                            options.idle_timeout))
-      continue;
+    if (slot.open == nullptr || (idle_only && !is_idle(slot))) continue;
     links.push_back(std::exchange(slot.link, {}));
     slot.open = nullptr;
   }
@@ -248,7 +267,9 @@ void Pool::Core::end(std::vector<LinkPointer> links, std::vector<std::exception_
     }
     for (auto& state : states) {
       if (state == nullptr || !state->source()->wait(*state, deadline)) continue;
-      if (auto error = state->error()) failures.push_back(std::move(error));
+      auto error = state->error();
+      // One that had left has run its hooks by itself.
+      if (error != nullptr && !state->source()->has_left()) failures.push_back(std::move(error));
     }
   }
   for (auto& link : links) link->begin_close(false);
@@ -270,6 +291,12 @@ void Pool::drop_state(std::uint64_t id) noexcept {
   }
 }
 
+/// Worker processes end by themselves (Maker::idle_limit): here they are reaped.
+void Pool::lose_leavers() {
+  for (std::uint32_t i = 0; i < most(); ++i)
+    if (core_->is_idle(core_->slots[i])) lose_if_ended(i);
+}
+
 void Pool::end_idle() {
   const auto timeout = core_->options.idle_timeout;
   if (timeout <= std::chrono::milliseconds::zero()) return;
@@ -277,6 +304,7 @@ void Pool::end_idle() {
   const Clock::time_point looked{Clock::duration{core_->looked.load()}};
   if (now - looked < std::min<Clock::duration>(timeout, recently)) return;
   core_->looked = now.time_since_epoch().count();
+  if (core_->backend == Backend::processes) return lose_leavers();
   auto links = core_->take(true);
   if (links.empty()) return;
   std::vector<std::exception_ptr> failures;

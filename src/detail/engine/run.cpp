@@ -23,6 +23,9 @@ constinit std::atomic<std::uint32_t> last_id{0};  // of runs; those alive at onc
 constexpr std::size_t header_at = sizeof(const wire::Entry*);
 constexpr std::size_t kept_message = std::size_t{1} << 20;  // of a Batch that is used again
 constexpr unsigned most_refusals = 3;  // of new workers one after the other, before that is an error
+// Workers that leave as a batch comes: each of those that there are may, and then, should this thread
+// be kept from running between two messages, a few new ones.
+constexpr std::size_t most_new_leavers = 100;
 
 void drop_frame(void* seat, wire::Reader& arguments, wire::Buffer& /*result*/) {
   std::uint32_t run = 0;
@@ -187,7 +190,7 @@ std::unique_ptr<Batch> Run::fresh() {
   if (spare_.empty()) return std::make_unique<Batch>();
   auto batch = std::move(spare_.back());
   spare_.pop_back();
-  batch->skip = batch->attempts = batch->unbegun = 0;
+  batch->skip = batch->attempts = batch->unbegun = batch->leavers = 0;
   batch->done = false;
   batch->reply = {};
   batch->error = nullptr;
@@ -340,7 +343,7 @@ void Run::refuse(Batch& batch) {
 
 void Run::lose_lane(std::uint32_t index) noexcept {
   Lane& lane = lanes_[index];
-  ++counts_[index].restarts;
+  if (!lane.link->has_left()) ++counts_[index].restarts;
   pool_.lose(index, lane.link);
   lane.link = {};
   lane.frame.reset();
@@ -452,7 +455,9 @@ bool Run::settle(Batch& batch) {
 
 /// A worker died while it ran this one, or before it began it.
 void Run::mourn(Batch& batch) {
-  if (!had_begun(batch.error) && batch.unbegun++ < most_refusals) {
+  const bool left = batch.state->source()->has_left() &&
+                    batch.leavers++ < lanes_.size() + most_new_leavers;
+  if (!had_begun(batch.error) && (left || batch.unbegun++ < most_refusals)) {
     batch.error = nullptr;
     batch.state.reset();
     ++lost_;
