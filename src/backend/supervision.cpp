@@ -39,9 +39,9 @@ void ProcessLink::begin_control() noexcept {
   calls.begun.store(nothing_yet, std::memory_order_relaxed);
   calls.finished.store(nothing_yet, std::memory_order_relaxed);
   calls.made.store(0, std::memory_order_relaxed);
-  calls.leaves.store(0, std::memory_order_relaxed);
   view_.control->orders.stop.store(0, std::memory_order_relaxed);
   view_.control->child_bell.asleep.store(0, std::memory_order_relaxed);
+  view_.control->child_bell.leaves.store(0, std::memory_order_relaxed);
 }
 
 void ProcessLink::welcome(process::Child child) noexcept {
@@ -132,9 +132,9 @@ Deadline ProcessLink::next_overdue() const noexcept {
 
 // --- The end of a worker -------------------------------------------------------------------------
 
-/// A worker that ends by itself may have hooks to run; then that it does so is all that is known.
+/// A worker that ends by itself has close_timeout for its last words.
 void ProcessLink::look_at_leaver() noexcept {
-  if (view_.control->calls.leaves.load(std::memory_order_relaxed) == 0) return;
+  if (!leaves()) return;
   take_replies();
   if (life_ != Life::running) return;
   if (leaves_until_ == no_deadline) leaves_until_ = actor::deadline_after(options().close_timeout);

@@ -378,7 +378,7 @@ TEST_CASE("a worker that claims to leave during a call, and lives on, is ended",
     if (by_message) {
       claim_to_retire(own_slice());
     } else {
-      apalis::detail::actor::current_call.control->calls.leaves.store(1);
+      apalis::detail::actor::current_call.control->child_bell.leaves.store(1);
     }
     for (;;) ::pause();
   };
@@ -410,4 +410,21 @@ TEST_CASE("a worker that claims to have left between calls, and lives on, is end
   CHECK(engine.map(lie, numbers(1)) == doubles(1));
   CHECK(engine.map(twice, numbers(100)) == doubles(100));
   CHECK(told.errors.empty());
+}
+
+TEST_CASE("workers that all claim to leave at once, and live on, do not keep a map", "[engine]") {
+  Told told;
+  auto options = told.options(2, 1h);
+  options.close_timeout = 20ms;
+  Engine engine{Backend::processes, options};
+  const bool works = GENERATE(true, false);  // all the same
+  engine.on_worker_start([works] {
+    apalis::detail::actor::current_call.control->child_bell.leaves.store(1);
+    while (!works) ::pause();
+  });
+  if (works) {
+    CHECK(engine.map(twice, numbers(3)) == doubles(3));
+  } else {
+    CHECK_THROWS_AS(engine.map(twice, numbers(3)), apalis::Error);
+  }
 }

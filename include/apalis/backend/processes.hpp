@@ -68,6 +68,9 @@ class ProcessLink final : public actor::LockedSource<Link> {
   bool alive() override;
   pid_t pid() const noexcept override { return pid_.load(std::memory_order_relaxed); }
   Counts counts() override;
+  bool leaves() const noexcept override {
+    return may_leave_ && view_.control->child_bell.leaves.load(std::memory_order_relaxed) != 0;
+  }
   bool has_left() const noexcept override { return left_; }
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override { sleepers_.fetch_sub(1); }

@@ -193,8 +193,8 @@ void Worker::end(Answer last) {
 /// takes it back once it has our last message. Nothing has to keep the two apart, then, and a parent
 /// that publishes needs no look at whether we are leaving.
 bool Worker::leave() {
-  auto& leaves = view_.control->calls.leaves;
-  // Before what the hooks may take long for. A hint: the parent limits the time that we have for it.
+  auto& leaves = view_.control->child_bell.leaves;
+  // A hint, for a parent that has something to send while we run our last words.
   leaves.store(1, std::memory_order_relaxed);
   if (receiver_.has_message()) {
     leaves.store(0, std::memory_order_relaxed);

@@ -98,8 +98,9 @@ struct Pool::Core {
   const Backend backend;
   const EngineOptions options;
   const std::uint64_t stamp = sys::process_stamp();
-  mutable std::mutex mutex;  // of the links and hooks
+  mutable std::mutex mutex;  // of the links, leavers and hooks
   std::vector<Slot> slots;
+  std::vector<LinkPointer> leavers;  // that run their stop hooks before they end by themselves
   std::shared_ptr<const Hooks> hooks = std::make_shared<const Hooks>();
   std::atomic<Clock::rep> looked{0};  // for idle workers
 
@@ -134,9 +135,15 @@ bool Pool::is_here() const noexcept { return core_->stamp == sys::process_stamp(
 
 LinkPointer Pool::link(std::uint32_t index) {
   auto& slot = core_->slots[index];
+  std::unique_lock lock{core_->mutex};
   const Clock::time_point idle_since{Clock::duration{slot.idle_since}};
-  if (is_open(index) && sys::recent_time() - idle_since > recently) lose_if_ended(index);
-  const std::lock_guard lock{core_->mutex};
+  if (slot.link.get() != nullptr &&
+      (slot.link->leaves() || sys::recent_time() - idle_since > recently)) {
+    const LinkPointer known = slot.link;
+    lock.unlock();
+    lose_if_ended(index, known);
+    lock.lock();
+  }
   if (slot.link.get() == nullptr) {
     slot.link =
         LinkPointer{open_link(core_->backend, core_->options, index, most(), core_->hooks)};
@@ -165,14 +172,17 @@ void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
   lost->shut(true, actor::at_once);
 }
 
-/// Asked without the mutex, for that is when the user's hooks are told.
-void Pool::lose_if_ended(std::uint32_t index) {
-  LinkPointer link;
-  {
-    const std::lock_guard lock{core_->mutex};
-    link = core_->slots[index].link;
-  }
-  if (link.get() != nullptr && !link->alive()) lose(index, link);
+/// Without the mutex, for that is when the user's hooks are told. One that is about to end has its
+/// stop hooks to run: another worker may take its place meanwhile.
+void Pool::lose_if_ended(std::uint32_t index, const LinkPointer& link) {
+  if (!link->alive()) return lose(index, link);
+  if (!link->leaves()) return;
+  auto& slot = core_->slots[index];
+  const std::lock_guard lock{core_->mutex};
+  if (slot.link.get() != link.get() || core_->leavers.size() >= most()) return;
+  core_->leavers.push_back(link);
+  slot.link = {};
+  slot.open = nullptr;
 }
 
 void Pool::add_load(std::uint32_t index, int batches) noexcept {
@@ -241,6 +251,10 @@ std::vector<LinkPointer> Pool::Core::take(bool idle_only) {
     links.push_back(std::exchange(slot.link, {}));
     slot.open = nullptr;
   }
+  if (!idle_only) {
+    links.insert(links.end(), leavers.begin(), leavers.end());
+    leavers.clear();
+  }
   return links;
 }
 
@@ -293,8 +307,25 @@ void Pool::drop_state(std::uint64_t id) noexcept {
 
 /// Worker processes end by themselves (Maker::idle_limit): here they are reaped.
 void Pool::lose_leavers() {
-  for (std::uint32_t i = 0; i < most(); ++i)
-    if (core_->is_idle(core_->slots[i])) lose_if_ended(i);
+  for (std::uint32_t i = 0; i < most(); ++i) {
+    LinkPointer link;
+    if (core_->is_idle(core_->slots[i])) {
+      const std::lock_guard lock{core_->mutex};
+      link = core_->slots[i].link;
+    }
+    if (link.get() != nullptr) lose_if_ended(i, link);
+  }
+  std::vector<LinkPointer> leavers;
+  {
+    const std::lock_guard lock{core_->mutex};
+    leavers = core_->leavers;
+  }
+  std::erase_if(leavers, [](const LinkPointer& link) { return link->alive(); });
+  if (leavers.empty()) return;
+  const std::lock_guard lock{core_->mutex};
+  std::erase_if(core_->leavers, [&](const LinkPointer& link) {
+    return std::ranges::any_of(leavers, [&](const LinkPointer& l) { return l.get() == link.get(); });
+  });
 }
 
 void Pool::end_idle() {

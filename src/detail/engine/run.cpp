@@ -23,9 +23,6 @@ constinit std::atomic<std::uint32_t> last_id{0};  // of runs; those alive at onc
 constexpr std::size_t header_at = sizeof(const wire::Entry*);
 constexpr std::size_t kept_message = std::size_t{1} << 20;  // of a Batch that is used again
 constexpr unsigned most_refusals = 3;  // of new workers one after the other, before that is an error
-// Workers that leave as a batch comes: each of those that there are may, and then, should this thread
-// be kept from running between two messages, a few new ones.
-constexpr std::size_t most_new_leavers = 100;
 
 void drop_frame(void* seat, wire::Reader& arguments, wire::Buffer& /*result*/) {
   std::uint32_t run = 0;
@@ -214,7 +211,7 @@ void Run::fill() {
     if (again != nullptr) {
       --lost_;
       launch(*again, *lane);
-    } else if (!launch_next(*lane)) {
+    } else if (!launch_next(*lane) && lost_ == 0) {
       return;
     }
   }
@@ -242,7 +239,7 @@ std::optional<std::uint32_t> Run::pick_lane() const {
   std::optional<std::uint32_t> best;
   int least = 0;
   for (std::uint32_t i = 0; i < std::min(lanes_.size(), useful); ++i) {
-    if (lanes_[i].flying >= depth || lanes_[i].refused) continue;
+    if (lanes_[i].flying >= depth || lanes_[i].refused || lanes_[i].leaves) continue;
     if (avoids && pool_.orphans(i) != 0) continue;
     // Others' batches count as well: two maps at once share the workers.
     const int load = 2 * std::max(pool_.load(i), static_cast<int>(lanes_[i].flying)) +
@@ -263,9 +260,17 @@ bool Run::has_lane_without_orphans() const {
   return false;
 }
 
-/// False if the system refused it, and there are others.
+/// False if the system refused it and there are others, or if there is something new to choose from.
 bool Run::open_lane(std::uint32_t index) {
   Lane& lane = lanes_[index];
+  if (lane.link.get() != nullptr && lane.link->leaves()) [[unlikely]] {
+    // What it had begun it has answered, and the rest comes back once it has ended.
+    lane.link->poll();
+    take_in();
+    lane.leaves = lane.flying != 0;
+    if (!lane.leaves) lane.link = {};
+    return false;
+  }
   if (lane.link.get() != nullptr && (lane.flying != 0 || pool_.has(index, lane.link))) return true;
   try {
     lane.link = pool_.link(index);
@@ -308,6 +313,11 @@ void Run::submit(Batch& batch, Lane& lane) {
 
 void Run::launch(Batch& batch, std::uint32_t index) {
   Lane& lane = lanes_[index];
+  // Perhaps while the items were fetched, which may take long.
+  if (lane.link->leaves() && may_leave(batch)) [[unlikely]] {
+    ++lost_;
+    return;
+  }
   const BatchHeader header{id_, batch.skip, batch.count, static_cast<std::uint32_t>(batch.first),
                            static_cast<std::uint32_t>(batch.first >> 32)};
   std::memcpy(batch.message.data() + header_at, &header, sizeof header);
@@ -347,7 +357,7 @@ void Run::lose_lane(std::uint32_t index) noexcept {
   pool_.lose(index, lane.link);
   lane.link = {};
   lane.frame.reset();
-  lane.is_set_up = false;
+  lane.is_set_up = lane.leaves = false;
 }
 
 Batch* Run::find_lost() const noexcept {
@@ -393,7 +403,10 @@ void Run::take_in() {
   std::erase_if(flying_batches_, [&](Batch* batch) {
     if (!batch->state->has_outcome()) return false;
     Lane& lane = lanes_[batch->lane];
-    if (--lane.flying == 0) counts_[batch->lane].active += actor::Clock::now() - lane.active_since;
+    if (--lane.flying == 0) {
+      counts_[batch->lane].active += actor::Clock::now() - lane.active_since;
+      lane.leaves = false;
+    }
     pool_.add_load(batch->lane, -1);
     if (batch->state->was_cancelled()) return true;  // by note_failure(): nobody wants it
     if (settle(*batch)) {
@@ -453,10 +466,17 @@ bool Run::settle(Batch& batch) {
   return true;
 }
 
+/// Whether one more worker may end, being idle, instead of beginning this batch: each of those that
+/// there are may and, if this thread is kept from sending, some new ones; but not all, as one might
+/// that went astray.
+bool Run::may_leave(Batch& batch) const noexcept {
+  constexpr std::size_t most_new_leavers = 100;
+  return batch.leavers++ < lanes_.size() + most_new_leavers;
+}
+
 /// A worker died while it ran this one, or before it began it.
 void Run::mourn(Batch& batch) {
-  const bool left = batch.state->source()->has_left() &&
-                    batch.leavers++ < lanes_.size() + most_new_leavers;
+  const bool left = batch.state->source()->has_left() && may_leave(batch);
   if (!had_begun(batch.error) && (left || batch.unbegun++ < most_refusals)) {
     batch.error = nullptr;
     batch.state.reset();

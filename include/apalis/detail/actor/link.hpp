@@ -108,6 +108,10 @@ class Link : public Source {
   /// Whether the worker can still run calls.
   [[nodiscard]] virtual bool alive() = 0;
 
+  /// Whether the worker is about to end by itself, or has: by its own account, which costs no more
+  /// than sending it something. It takes up nothing any more.
+  [[nodiscard]] virtual bool leaves() const noexcept { return false; }
+
   /// How often the worker was replaced.
   struct Counts {
     std::uint32_t restarts = 0;  // after it died

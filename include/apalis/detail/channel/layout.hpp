@@ -82,6 +82,7 @@ struct alignas(line_pair) Progress {
 struct alignas(line_pair) Bell {
   std::atomic<std::uint32_t> asleep;
   std::atomic<std::uint32_t> epoch;
+  std::atomic<std::uint32_t> leaves;  // the child ends by itself, and takes up nothing any more: 1
 };
 
 /// The core on which a process began its last wait, plus 1; 0 if it has not waited yet. A hint.
@@ -102,7 +103,6 @@ struct ControlPage {
     std::atomic<std::int64_t> begun_at;     // ns on the steady clock, if orders.timed
     std::atomic<std::uint32_t> made;        // the object is: 1
     std::atomic<std::uint32_t> let_go;      // how often of a block, if orders.tell_let_go
-    std::atomic<std::uint32_t> leaves;      // it ends by itself, takes up nothing any more: 1
   } calls;                                  // by the child
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> counted;  // this child is in the region's count of awake ones

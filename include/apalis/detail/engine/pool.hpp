@@ -95,7 +95,7 @@ class Pool {
   void close();
 
  private:
-  void lose_if_ended(std::uint32_t index);
+  void lose_if_ended(std::uint32_t index, const LinkPointer& link);
   void lose_leavers();
 
   struct Core;

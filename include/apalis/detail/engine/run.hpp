@@ -139,6 +139,7 @@ class Run {
     OwnedPart frame;  // the message that set it up
     bool is_set_up = false;
     bool refused = false;  // by the system
+    bool leaves = false;   // its worker ends, and has not yet given back what it has not begun
     std::uint32_t flying = 0;
     actor::Clock::time_point active_since;  // if it has any
   };
@@ -159,6 +160,7 @@ class Run {
   [[nodiscard]] bool wait_for_some(actor::Deadline deadline);
   void take_in();
   [[nodiscard]] bool settle(Batch& batch);
+  [[nodiscard]] bool may_leave(Batch& batch) const noexcept;
   void mourn(Batch& batch);
   void divide(Batch& batch);
   void note_failure(const Batch& batch) noexcept;
