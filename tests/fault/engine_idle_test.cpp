@@ -147,11 +147,17 @@ support::Generator<int> rare_items(SharedArray<pid_t> ran, bool reaps, const Eng
   }
 }
 
-/// Writes behind the replies that lie in the lane what a worker says last.
-void claim_to_retire(std::byte* slice) {
-  const auto view = channel::SliceView::at(slice);
+/// Where the next reply will lie.
+std::uint32_t next_reply(const channel::SliceView& view) {
   std::uint32_t next = 0;
   while (channel::Head{view.replies.unit(next).head.load()}.is_at(next)) ++next;
+  return next;
+}
+
+/// Writes there what a worker says last.
+void claim_to_retire(std::byte* slice) {
+  const auto view = channel::SliceView::at(slice);
+  const auto next = next_reply(view);
   auto& unit = view.replies.unit(next);
   std::memset(unit.data, 0, sizeof unit.data);
   unit.head.store(
@@ -394,20 +400,23 @@ TEST_CASE("a worker that claims to leave during a call, and lives on, is ended",
 
 TEST_CASE("a worker that claims to have left between calls, and lives on, is ended", "[engine]") {
   Told told;
+  static Gate* lied = nullptr;
+  Gate gate;
+  lied = &gate;
   const Engine engine{Backend::processes, told.options(2, 1h)};
   const auto lie = [](int x) {
     // Once the reply to this call lies in its lane.
-    std::thread([slice = own_slice()] {
+    std::thread([slice = own_slice(), own = next_reply(channel::SliceView::at(own_slice()))] {
       const auto view = channel::SliceView::at(slice);
-      std::uint32_t next = 0;
-      while (channel::Head{view.replies.unit(next).head.load()}.is_at(next)) ++next;
-      while (!channel::Head{view.replies.unit(next).head.load()}.is_at(next))
+      while (!channel::Head{view.replies.unit(own).head.load()}.is_at(own))
         std::this_thread::yield();
       claim_to_retire(slice);
+      lied->open();
     }).detach();
     return 2 * x;
   };
   CHECK(engine.map(lie, numbers(1)) == doubles(1));
+  gate.pass();
   CHECK(engine.map(twice, numbers(100)) == doubles(100));
   CHECK(told.errors.empty());
 }
