@@ -478,7 +478,7 @@ void ProcessLink::take_replies() noexcept {
       ledger_.look_again();
     region_.tend_kept_block();
     if (inbox_.has_retired) [[unlikely]]
-      give_up_retired();
+      bury(Cause::retired, {});
   } catch (const channel::ProtocolViolation& violation) {
     bury(Cause::died, violation.what());
   } catch (const std::bad_alloc&) {

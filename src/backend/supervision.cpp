@@ -142,12 +142,6 @@ void ProcessLink::look_at_leaver() noexcept {
     bury(Cause::died, "it had nothing to do, and did not end within close_timeout");
 }
 
-/// It said that it ends, and that it has answered all that it began.
-void ProcessLink::give_up_retired() noexcept {
-  if (state_in_progress() != nullptr) return bury(Cause::died, "it retired during a call");
-  bury(Cause::retired, {});
-}
-
 /// The worker's object is gone, before the worker was told.
 void ProcessLink::answer_farewell() noexcept {
   const std::byte none[State::inline_bytes]{};
@@ -166,6 +160,10 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   // After a message of no known form nothing tells where the next one begins, or whose reply it is.
   const bool is_trusted = cause != Cause::died || reason.empty();
   if (is_trusted) take_last_replies();
+  if (cause == Cause::retired && state_in_progress() != nullptr) {
+    cause = Cause::died;
+    reason = "it had said that it retires, and was in a call";
+  }
   const bool leaves = cause == Cause::retired && journal_ == nullptr;
   if (leaves && close_accepted_) answer_farewell();
   const bool closed = close_accepted_ && inbox_.pending.empty();

@@ -139,7 +139,6 @@ class ProcessLink final : public actor::LockedSource<Link> {
   void keep_time() noexcept;
   void look_at_clock() noexcept;
   void look_at_leaver() noexcept;
-  void give_up_retired() noexcept;
   void answer_farewell() noexcept;
   [[nodiscard]] Deadline next_overdue() const noexcept;
   void bury(Cause cause, std::string reason) noexcept;

@@ -127,7 +127,8 @@ bool Worker::serve() {
   if (!receiver_.try_take(arrival)) {
     if (wait_for_request() || gathered_.size() != 0) [[likely]]
       return true;
-    return !leave();
+    leave();
+    return false;
   }
   ++run_;
   reach(Point::child_taken);
@@ -187,19 +188,15 @@ void Worker::end(Answer last) {
   reach(Point::child_closed);
 }
 
-/// The end of a worker that nobody needs. False if a request has come.
+/// The end of a worker that nobody needs.
 ///
-/// One that comes after the last look is not lost: it lies behind all that was begun, so the parent
-/// takes it back once it has our last message. Nothing has to keep the two apart, then, and a parent
-/// that publishes needs no look at whether we are leaving.
-bool Worker::leave() {
-  auto& leaves = view_.control->child_bell.leaves;
-  // A hint, for a parent that has something to send while we run our last words.
-  leaves.store(1, std::memory_order_relaxed);
-  if (receiver_.has_message()) {
-    leaves.store(0, std::memory_order_relaxed);
-    return false;
-  }
+/// A request that comes after wait_for_request() looked for the last time is not lost: it has not
+/// begun, and never will, so the parent takes it back once it has our last message. Nothing has to
+/// keep the two apart, then, and a parent that publishes pays for no look at whether we leave.
+void Worker::leave() {
+  // A hint, for a parent that has something to send while we run our last words. For good, so that
+  // it can tell how long these take.
+  view_.control->child_bell.leaves.store(1, std::memory_order_relaxed);
   reach(Point::child_leaving);
   if (maker_.last_words != nullptr && !broken_) {
     const std::span bytes{&maker_.last_words, 1};
@@ -213,7 +210,6 @@ bool Worker::leave() {
   view_.control->awake.counted.store(0, std::memory_order_relaxed);
   occupancy_.sleep();
   placement_.leave();
-  return true;
 }
 
 /// The head of a message, once it is whole. Pieces are copied, so that they can be released before

@@ -268,7 +268,7 @@ bool Run::open_lane(std::uint32_t index) {
     lane.link->poll();
     take_in();
     lane.leaves = lane.flying != 0;
-    if (!lane.leaves) lane.link = {};
+    if (!lane.leaves) lane.forget_worker();
     return false;
   }
   if (lane.link.get() != nullptr && (lane.flying != 0 || pool_.has(index, lane.link))) return true;
@@ -355,9 +355,13 @@ void Run::lose_lane(std::uint32_t index) noexcept {
   Lane& lane = lanes_[index];
   if (!lane.link->has_left()) ++counts_[index].restarts;
   pool_.lose(index, lane.link);
-  lane.link = {};
-  lane.frame.reset();
-  lane.is_set_up = lane.leaves = false;
+  lane.forget_worker();
+}
+
+void Run::Lane::forget_worker() noexcept {
+  link = {};
+  frame.reset();
+  is_set_up = leaves = false;
 }
 
 Batch* Run::find_lost() const noexcept {

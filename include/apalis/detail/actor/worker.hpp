@@ -49,7 +49,7 @@ class Worker final : public process::ChildBody {
   void make_object();
   [[nodiscard]] bool wait_for_request();
   [[nodiscard]] Deadline when_to_leave();
-  [[nodiscard]] bool leave();
+  void leave();
   [[nodiscard]] bool serve();  // one request; false after the last
   class Stream;
   [[nodiscard]] std::span<const std::byte> whole_head(channel::Arrival& arrival);

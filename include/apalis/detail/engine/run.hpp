@@ -142,6 +142,8 @@ class Run {
     bool leaves = false;   // its worker ends, and has not yet given back what it has not begun
     std::uint32_t flying = 0;
     actor::Clock::time_point active_since;  // if it has any
+
+    void forget_worker() noexcept;
   };
   static constexpr std::uint64_t everything = ~std::uint64_t{0};
 
