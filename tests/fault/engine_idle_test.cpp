@@ -43,7 +43,9 @@ namespace {
 
 constexpr auto soon = 30ms;  // long enough for a parent that sends two messages one after the other
 
-int twice(int x) { return 2 * x; }
+int twice(int x) {
+  return 2 * x;
+}
 
 std::vector<int> numbers(int count) {
   std::vector<int> all(static_cast<std::size_t>(count));
@@ -124,7 +126,9 @@ struct Ballast {
   std::vector<char> bytes = std::vector<char>(std::size_t{32} << 20, 'x');
 };
 
-int with_ballast(const Ballast& ballast, int x) { return ballast.bytes[100] == 'x' ? 2 * x : -1; }
+int with_ballast(const Ballast& ballast, int x) {
+  return ballast.bytes[100] == 'x' ? 2 * x : -1;
+}
 
 /// Items that come only when the worker that ran the one before has ended; `reaps`: and the engine
 /// knows.
@@ -272,7 +276,8 @@ TEST_CASE("what a stop hook throws in a worker that ends by itself is told", "[e
     CHECK(engine.pids().empty());
   }
   REQUIRE(told.errors.size() == workers);
-  for (const auto& error : told.errors) CHECK_THAT(error, ContainsSubstring("the hook's own words"));
+  for (const auto& error : told.errors)
+    CHECK_THAT(error, ContainsSubstring("the hook's own words"));
   for (const auto& exit : told.exits) CHECK(exit.expected);
 }
 
@@ -306,9 +311,9 @@ TEST_CASE("an imap whose items come late goes on with new workers", "[engine]") 
     return state + x + static_cast<int>(text.size());
   };
   int next = 0;
-  for (const int x : engine.with_state<int>([] { return 7; })
-                         .imap(f, rare_items(ran, reaps, engine), argument, ran,
-                               apalis::batch_size(1)))
+  for (const int x :
+       engine.with_state<int>([] { return 7; })
+           .imap(f, rare_items(ran, reaps, engine), argument, ran, apalis::batch_size(1)))
     REQUIRE(x == next++ + 100'007);
   CHECK(next == 20);
   for (std::size_t i = 1; i < 20; ++i) CHECK(ran[i] != ran[i - 1]);
@@ -343,7 +348,8 @@ TEST_CASE("workers that leave as work comes cost no item, and none is run twice"
     engine.on_worker_stop([] {});
     for (int round = 0; round < 100; ++round) {
       // About as long as a worker waits.
-      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds{900 + 3 * round};
+      const auto until =
+          std::chrono::steady_clock::now() + std::chrono::microseconds{900 + 3 * round};
       while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
       switch (round % 4) {
         case 0:

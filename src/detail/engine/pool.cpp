@@ -26,6 +26,8 @@ using Clock = actor::Clock;
 // and whoever sends it something learns of its death as well.
 constexpr std::chrono::milliseconds recently{2};
 
+constexpr std::chrono::hours a_century{100 * 365 * 24};  // far from overflowing the clock
+
 using StopState = std::unique_ptr<actor::ReplyState<void>, actor::Abandon>;
 
 void run_stop_hooks(void* seat, wire::Reader& /*arguments*/, wire::Buffer& /*result*/) {
@@ -88,7 +90,12 @@ struct Pool::Core {
   };
 
   Core(Backend b, EngineOptions o, std::size_t most)
-      : backend(b), options(std::move(o)), slots(most) {}
+      : backend(b), options(bounded(std::move(o))), slots(most) {}
+
+  static EngineOptions bounded(EngineOptions options) {
+    options.idle_timeout = std::min<std::chrono::milliseconds>(options.idle_timeout, a_century);
+    return options;
+  }
 
   StopState ask_to_stop(actor::Link& link) const;
   void end(std::vector<LinkPointer> links, std::vector<std::exception_ptr>& failures);
