@@ -9,11 +9,12 @@
 //   double sum = engine.map_reduce(f, std::plus<>{}, 0.0, items);
 //   for (double& x : engine.imap(f, items)) use(x);            // as they come, in order
 
-#include <apalis/detail/engine/engine_core.hpp>
 #include <apalis/detail/engine/imap.hpp>
+#include <apalis/detail/engine/map_job.hpp>
 #include <apalis/detail/engine/map_plan.hpp>
 #include <apalis/each.hpp>
 #include <apalis/engine_options.hpp>
+#include <apalis/map_report.hpp>
 #include <apalis/outcome.hpp>
 #include <cstddef>
 #include <functional>
@@ -188,14 +189,14 @@ class Engine : public MapVerbs<Engine, void> {
   /// throws, maps do.
   template <class F, class... Args>
   void on_worker_start(F fn, Args... args) {
-    core().add_start(bound(std::move(fn), std::move(args)...));
+    add_start(bound(std::move(fn), std::move(args)...));
   }
   /// fn(args...) in each worker before it ends, unless it dies. Workers that there are end first, without it.
   /// What it throws in a process that ends as it is idle goes to EngineOptions::on_error or stderr,
   /// when the engine is next used.
   template <class F, class... Args>
   void on_worker_stop(F fn, Args... args) {
-    core().add_stop(bound(std::move(fn), std::move(args)...));
+    add_stop(bound(std::move(fn), std::move(args)...));
   }
 
   /// The same engine where f takes the worker's S first, made by factory() there.
@@ -204,31 +205,29 @@ class Engine : public MapVerbs<Engine, void> {
     return {core_, std::move(factory)};
   }
 
-  [[nodiscard]] Backend backend() const { return core().backend(); }
+  [[nodiscard]] Backend backend() const;
   /// How many workers there may be.
-  [[nodiscard]] std::size_t max_workers() const { return core().workers(); }
+  [[nodiscard]] std::size_t max_workers() const;
   /// The processes of those that there are.
-  [[nodiscard]] std::vector<pid_t> pids() const { return core().pool().pids(); }
+  [[nodiscard]] std::vector<pid_t> pids() const;
 
   /// Of the map that ended last: its time, its batches, what each worker did. Empty before the first.
-  [[nodiscard]] MapReport report() const { return core().report(); }
+  [[nodiscard]] MapReport report() const;
 
   /// Ends threads that were idle for EngineOptions::idle_timeout, and reaps processes, which end by
   /// themselves; each use of the engine does so.
-  void end_idle_workers() { core().end_idle(); }
+  void end_idle_workers();
   /// Ends all workers; the next map makes new ones. Throws what on_worker_stop's callables threw.
-  void close() { core().close(); }
+  void close();
 
  private:
   friend class MapVerbs<Engine, void>;
   template <class R>
   friend class TaskGroup;
 
-  [[nodiscard]] detail::engine::EngineCore& core() const {
-    if (core_ == nullptr) [[unlikely]]
-      detail::engine::throw_moved_from();
-    return *core_;
-  }
+  [[nodiscard]] detail::engine::EngineCore& core() const;
+  void add_start(std::function<void()> hook);
+  void add_stop(std::function<void()> hook);
 
   template <class F, class... Args>
   static std::function<void()> bound(F fn, Args... args) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <apalis/backend/processes.hpp>
 #include <apalis/detail/actor/pieces.hpp>
+#include <apalis/detail/actor/steps.hpp>
 #include <apalis/detail/core/protocol_point.hpp>
 #include <apalis/detail/sys/cpu.hpp>
 #include <apalis/detail/sys/event.hpp>
@@ -180,12 +181,63 @@ bool ProcessLink::cancel(State& state, Cancel how) {
     } else if (how == Cancel::ask) {
       view_.control->orders.stop.store(channel::stop_order(state.position),
                                        std::memory_order_relaxed);
-    } else {
+      note_order(state.position);
+    } else if (how == Cancel::force) {
       dropped = end_by_force(state);
     }
   }
   report(lock);
   return dropped;
+}
+
+std::optional<std::uint32_t> ProcessLink::limit_steps(const State& state, std::uint32_t most) {
+  const Lock lock{mutex_};
+  if (life_ != Life::running || journal_ != nullptr || state.phase() != State::Phase::pending)
+    return std::nullopt;
+  auto& word = view_.control->orders.steps;
+  const auto limited = word.load(std::memory_order_relaxed);
+  // The worker reads one limit: that of another call has to be obeyed first.
+  if (limited != 0 && actor::call_of(limited) != state.position &&
+      !is_answered(actor::call_of(limited)))
+    return std::nullopt;
+  word.store(actor::limit_word(state.position, most), std::memory_order_relaxed);
+  note_order(state.position);
+  if (region_.heavy_barriers()) {
+    sys::heavy_barrier();  // partner: the light barrier of Steps::begin()
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  return steps_begun(state);
+}
+
+std::uint32_t ProcessLink::steps_begun(const State& state) const noexcept {
+  const auto& calls = view_.control->calls;
+  const auto word = calls.steps.load(std::memory_order_acquire);  // partner: Steps::begin()
+  if (actor::call_of(word) == state.position) return actor::number_in(word);
+  // Another call's: then this one has begun none so far, unless it is over.
+  const auto begun = calls.begun.load(std::memory_order_acquire);  // partner: Worker::begin()
+  const bool is_over = begun != channel::nothing_yet && begun != state.position &&
+                       is_at_or_after(begun, state.position);
+  return is_over ? all_steps : 0;
+}
+
+/// Orders name a call by its position, which another one will have some day.
+void ProcessLink::note_order(std::uint32_t position) noexcept {
+  if (!has_orders_ || is_at_or_after(position, ordered_)) ordered_ = position;
+  has_orders_ = journal_ == nullptr;
+}
+
+void ProcessLink::withdraw_orders() noexcept {
+  if (!is_answered(ordered_)) return;
+  view_.control->orders.stop.store(0, std::memory_order_relaxed);
+  view_.control->orders.steps.store(0, std::memory_order_relaxed);
+  has_orders_ = false;
+}
+
+/// Of a call that was sent before those that are pending.
+bool ProcessLink::is_answered(std::uint32_t position) const noexcept {
+  const State* const oldest = inbox_.pending.front();
+  return oldest == nullptr || !is_at_or_after(position, oldest->position);
 }
 
 /// Takes back a call that has not begun. False if it has, or has an outcome by now.
@@ -331,6 +383,8 @@ bool ProcessLink::accept(Lock& lock, Request request, const wire::Buffer& messag
 
 void ProcessLink::note_sent(State* state) noexcept {
   if (state == nullptr) return;
+  if (has_orders_) [[unlikely]]
+    withdraw_orders();
   state->position = sender_.last_position();
   inbox_.pending.push(*state);
 }

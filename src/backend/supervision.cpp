@@ -39,7 +39,10 @@ void ProcessLink::begin_control() noexcept {
   calls.begun.store(nothing_yet, std::memory_order_relaxed);
   calls.finished.store(nothing_yet, std::memory_order_relaxed);
   calls.made.store(0, std::memory_order_relaxed);
+  calls.steps.store(0, std::memory_order_relaxed);
   view_.control->orders.stop.store(0, std::memory_order_relaxed);
+  view_.control->orders.steps.store(0, std::memory_order_relaxed);
+  has_orders_ = false;
   view_.control->child_bell.asleep.store(0, std::memory_order_relaxed);
   view_.control->child_bell.leaves.store(0, std::memory_order_relaxed);
 }

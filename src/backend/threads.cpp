@@ -158,9 +158,29 @@ bool ThreadLink::cancel(State& state, Cancel how) {
     return true;
   }
   if (running_ != &state) return false;
+  if (how == Cancel::if_not_begun) return false;
   if (how == Cancel::force) throw Error(no_kill);
   current_.stop.store(current_.order, std::memory_order_relaxed);
   return false;
+}
+
+std::optional<std::uint32_t> ThreadLink::limit_steps(const State& state, std::uint32_t most) {
+  {
+    const Lock lock{mutex_};
+    if (running_ != &state) return std::nullopt;
+    const auto call = static_cast<std::uint32_t>(current_.order);
+    current_.step_limit.store(actor::limit_word(call, most), std::memory_order_relaxed);
+  }
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // partner: Steps::begin()
+  return steps_begun(state);
+}
+
+std::uint32_t ThreadLink::steps_begun(const State& state) const noexcept {
+  const Lock lock{mutex_};
+  if (running_ != &state) return all_steps;
+  const auto word = current_.steps.load(std::memory_order_acquire);  // partner: Steps::begin()
+  const bool is_its = actor::call_of(word) == static_cast<std::uint32_t>(current_.order);
+  return is_its ? actor::number_in(word) : 0;
 }
 
 void ThreadLink::drain() {

@@ -60,6 +60,8 @@ class ProcessLink final : public actor::LockedSource<Link> {
   void poll() override;
   bool drive(const Until& until, Deadline deadline) override;
   bool cancel(State& state, Cancel how) override;
+  std::optional<std::uint32_t> limit_steps(const State& state, std::uint32_t most) override;
+  std::uint32_t steps_begun(const State& state) const noexcept override;
   void drain() override;
   void close() override;
   void begin_close(bool discard) noexcept override;
@@ -125,6 +127,9 @@ class ProcessLink final : public actor::LockedSource<Link> {
   [[nodiscard]] bool drop(State& state);
   [[nodiscard]] bool take_back(State& state) noexcept;
   void announce_cancel() noexcept;
+  void note_order(std::uint32_t position) noexcept;
+  void withdraw_orders() noexcept;
+  [[nodiscard]] bool is_answered(std::uint32_t position) const noexcept;
   [[nodiscard]] bool is_sent(const State& state) const noexcept;
   /// Which of the link's workers this is.
   [[nodiscard]] std::uint32_t generation() const noexcept {
@@ -172,6 +177,8 @@ class ProcessLink final : public actor::LockedSource<Link> {
   void wake_waiters() noexcept override;
   void note_awaited() override { join_agenda(); }
 
+  std::uint32_t ordered_ = 0;  // position of the last call that orders were given for
+  bool has_orders_ = false;    // which are still to be read
   std::condition_variable turn_;
   bool sending_ = false;  // a thread is in mid-message, waiting for room without the lock
   Life life_ = Life::running;

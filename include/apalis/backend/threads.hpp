@@ -48,6 +48,8 @@ class ThreadLink final : public actor::LockedSource<Link> {
   void poll() override;
   bool drive(const Until& until, Deadline deadline) override;
   bool cancel(State& state, Cancel how) override;
+  std::optional<std::uint32_t> limit_steps(const State& state, std::uint32_t most) override;
+  std::uint32_t steps_begun(const State& state) const noexcept override;
   void drain() override;
   void close() override;
   void begin_close(bool discard) noexcept override;

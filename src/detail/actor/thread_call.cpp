@@ -3,6 +3,6 @@
 
 namespace apalis::detail::actor {
 
-constinit thread_local const ThreadCall* thread_call = nullptr;
+constinit thread_local ThreadCall* thread_call = nullptr;
 
 }  // namespace apalis::detail::actor

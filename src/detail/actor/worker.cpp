@@ -62,7 +62,7 @@ void Worker::run() {
   sys::arm_crash_report(view_.control->crash);
   channel::enter_worker(region_, plan_.slice);
   result_.set_for_parent();
-  current_call.enter(*view_.control, plan_.generation, maker_.worker);
+  current_call.enter(*view_.control, plan_.generation, maker_.worker, region_.heavy_barriers());
   sys::keep_freed_memory(kept_heap);
   lean_heap_end_ = sys::heap_end();
   make_object();

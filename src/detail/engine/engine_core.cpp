@@ -91,7 +91,8 @@ std::unique_ptr<Pool> EngineCore::make_carried_pool() const {
   return pool;
 }
 
-Pace EngineCore::pace(const MapOptions& options, std::optional<std::size_t> length) const {
+Pace EngineCore::pace(const MapOptions& options, std::optional<std::size_t> length,
+                      bool are_small) const {
   if (options.batch_size) return Pace::of_size(options.batch_size->items);
   if (options.batched) {
     if (!length)
@@ -102,7 +103,7 @@ Pace EngineCore::pace(const MapOptions& options, std::optional<std::size_t> leng
   }
   if (options.deterministic)
     return Pace::of_size(length ? *length / deterministic_batches + 1 : deterministic_size);
-  return Pace{workers_};
+  return Pace{workers_, are_small};
 }
 
 void EngineCore::add_start(std::function<void()> hook) {
@@ -144,11 +145,6 @@ void EngineCore::drop_state(std::uint64_t id) noexcept {
   if (seat_ != nullptr) seat_->drop_state(id);
 }
 
-void EngineCore::set_report(MapReport report) {
-  const std::lock_guard lock{mutex_};
-  report_ = std::move(report);
-}
-
 void EngineCore::note_work(double busy_seconds, MapWatch::Clock::time_point from,
                            MapWatch::Clock::time_point to) {
   constexpr double worth_noting = 1e-3;  // the load average knows no less
@@ -164,8 +160,6 @@ MapReport EngineCore::report() const {
   const std::lock_guard lock{mutex_};
   return report_;
 }
-
-void throw_moved_from() { throw Error("apalis: this engine was moved from"); }
 
 void throw_item_failed(std::uint64_t index) {
   auto cause = std::current_exception();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/detail/engine/map_thunk.hpp>
-#include <apalis/detail/sys/usage.hpp>
+#include <apalis/detail/engine/seat.hpp>
 #include <chrono>
 #include <cstring>
 
@@ -15,14 +15,16 @@ std::uint64_t now() noexcept {
 
 }  // namespace
 
-BatchClock::BatchClock(wire::Buffer& result) : header_at_(result.size()), begin_(now()) {
+BatchClock::BatchClock(Seat& seat, wire::Buffer& result)
+    : seat_(seat), header_at_(result.size()), begin_(now()) {
   (void)result.grow(sizeof(ReplyHeader));
 }
 
 void BatchClock::end(wire::Buffer& result, std::uint32_t values, bool failed,
                      std::string_view name) const {
   if (failed) wire::write_failure(result, name);
-  const ReplyHeader header{now() - begin_, sys::peak_memory(), values, failed ? 1U : 0U};
+  const auto busy = now() - begin_;
+  const ReplyHeader header{busy, seat_.peak_memory(busy), values, failed ? 1U : 0U};
   std::memcpy(result.data() + header_at_, &header, sizeof header);
 }
 

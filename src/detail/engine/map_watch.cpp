@@ -3,7 +3,7 @@
 #include <apalis/detail/engine/engine_core.hpp>
 #include <apalis/detail/engine/map_watch.hpp>
 #include <apalis/detail/sys/usage.hpp>
-#include <utility>
+#include <array>
 
 namespace apalis::detail::engine {
 namespace {
@@ -26,6 +26,18 @@ WorkerReport worker_report(std::size_t index, const LaneCounts& lane, std::chron
           .restarts = lane.restarts};
 }
 
+void tell_batches(MapReport& report, std::span<std::uint32_t> sizes) {
+  report.batches = sizes.size();
+  report.smallest_batch = report.median_batch = report.largest_batch = 0;
+  if (sizes.empty()) return;
+  const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
+  std::nth_element(sizes.begin(), middle, sizes.end());
+  report.median_batch = *middle;
+  const auto [smallest, largest] = std::minmax_element(sizes.begin(), sizes.end());
+  report.smallest_batch = *smallest;
+  report.largest_batch = *largest;
+}
+
 }  // namespace
 
 MapWatch::MapWatch(EngineCore& core, std::optional<std::size_t> items)
@@ -33,37 +45,46 @@ MapWatch::MapWatch(EngineCore& core, std::optional<std::size_t> items)
   meter_.start(items, start_);
 }
 
-void MapWatch::finish(std::span<const LaneCounts> lanes) {
+void MapWatch::finish(std::span<const LaneCounts> lanes, std::span<std::uint32_t> batches,
+                      Clock::time_point end) {
+  meter_.finish(end);
+  double busy = 0;
+  core_.update_report([&](MapReport& report) {
+    begin_report(report, core_.backend(), end);
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+      if (lanes[i].batches == 0 && lanes[i].restarts == 0) continue;
+      report.workers.push_back(worker_report(i, lanes[i], end - start_));
+      busy += report.workers.back().busy_seconds;
+    }
+    tell_batches(report, batches);
+  });
+  if (core_.backend() == Backend::processes) core_.note_work(busy, start_, end);
+}
+
+void MapWatch::finish_here() {
   const auto end = Clock::now();
   meter_.finish(end);
   const std::chrono::nanoseconds wall = end - start_;
-  MapReport report;
-  report.name = name_;
-  report.backend = core_.backend();
-  report.items = meter_.done();
-  report.wall_seconds = seconds(wall);
-  for (std::size_t i = 0; i < lanes.size(); ++i)
-    if (lanes[i].batches != 0 || lanes[i].restarts != 0)
-      report.workers.push_back(worker_report(i, lanes[i], wall));
-  if (lanes.empty()) {
-    report.backend = Backend::serial;
-    LaneCounts caller{.items = report.items, .batches = 1, .busy = wall, .active = wall};
-    caller.peak_memory = sys::peak_memory();
+  const LaneCounts caller{.items = meter_.done(),
+                          .batches = 1,
+                          .busy = wall,
+                          .active = wall,
+                          .peak_memory = sys::peak_memory()};
+  std::array sizes{static_cast<std::uint32_t>(meter_.done())};
+  core_.update_report([&](MapReport& report) {
+    begin_report(report, Backend::serial, end);
     report.workers.push_back(worker_report(0, caller, wall));
-    batches_.assign(1, static_cast<std::uint32_t>(report.items));
-  } else if (report.backend == Backend::processes) {
-    core_.note_work(report.busy_seconds(), start_, end);
-  }
-  report.batches = batches_.size();
-  if (!batches_.empty()) {
-    const auto middle = batches_.begin() + static_cast<std::ptrdiff_t>(batches_.size() / 2);
-    std::nth_element(batches_.begin(), middle, batches_.end());
-    report.median_batch = *middle;
-    const auto [smallest, largest] = std::minmax_element(batches_.begin(), batches_.end());
-    report.smallest_batch = *smallest;
-    report.largest_batch = *largest;
-  }
-  core_.set_report(std::move(report));
+    tell_batches(report, sizes);
+  });
+}
+
+/// Its strings and vectors keep their memory from one map to the next.
+void MapWatch::begin_report(MapReport& report, Backend backend, Clock::time_point end) const {
+  report.name.assign(name_);
+  report.backend = backend;
+  report.items = meter_.done();
+  report.wall_seconds = seconds(end - start_);
+  report.workers.clear();
 }
 
 }  // namespace apalis::detail::engine

@@ -43,7 +43,7 @@ std::size_t Pace::next(std::optional<std::size_t> left) noexcept {
     --longer_;
     return fixed_ + 1;
   }
-  if (largest_ == 0) return 1;
+  if (largest_ == 0) return left ? std::clamp<std::size_t>(*left, 1, first_) : first_;
   double items = wanted_nanoseconds / std::max(cost_, 1.0);
   if (bytes_ > 0) items = std::min(items, most_bytes / bytes_);
   auto size = static_cast<std::size_t>(std::max(items, 1.0));

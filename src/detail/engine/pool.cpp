@@ -8,6 +8,7 @@
 #include <apalis/detail/actor/result_state.hpp>
 #include <apalis/detail/actor/wait_many.hpp>
 #include <apalis/detail/engine/pool.hpp>
+#include <apalis/detail/engine/run_scratch.hpp>
 #include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/sys/recent_time.hpp>
 #include <apalis/detail/wire/thunk.hpp>
@@ -75,11 +76,6 @@ actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint3
 
 }  // namespace
 
-void begin_message(wire::Buffer& message, const wire::Entry& entry) {
-  const wire::Entry* const address = &entry;
-  message.append(&address, sizeof address);
-}
-
 struct Pool::Core {
   struct Slot {
     LinkPointer link;
@@ -115,6 +111,9 @@ struct Pool::Core {
     std::uint32_t index;
     std::unique_ptr<actor::State, actor::Abandon> batch;
   };
+  std::mutex scratch_mutex;
+  std::unique_ptr<RunScratch> scratch;
+
   std::mutex orphans_mutex;
   std::vector<Orphan> orphans;
   std::atomic<int> orphan_count{0};
@@ -295,6 +294,19 @@ void Pool::Core::end(std::vector<LinkPointer> links, std::vector<std::exception_
   }
   for (auto& link : links) link->begin_close(false);
   for (auto& link : links) link->shut(false, deadline);
+}
+
+std::unique_ptr<RunScratch> Pool::take_scratch() {
+  {
+    const std::lock_guard lock{core_->scratch_mutex};
+    if (core_->scratch != nullptr) return std::move(core_->scratch);
+  }
+  return std::make_unique<RunScratch>();
+}
+
+void Pool::keep_scratch(std::unique_ptr<RunScratch> scratch) noexcept {
+  const std::lock_guard lock{core_->scratch_mutex};
+  core_->scratch = std::move(scratch);
 }
 
 void Pool::drop_state(std::uint64_t id) noexcept {

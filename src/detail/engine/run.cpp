@@ -59,6 +59,26 @@ std::string item_range(std::uint64_t begin, std::uint64_t end) {
 
 }  // namespace
 
+void RunScratch::end() noexcept {
+  constexpr std::size_t most_spare = 8;
+  constexpr std::size_t most_sizes = 4096;
+  constexpr std::size_t small_message = 4096;
+  lanes.clear();
+  batches.clear();
+  flying.clear();
+  sources.clear();
+  if (sizes.capacity() > most_sizes) sizes = {};
+  sizes.clear();
+  if (spare.size() > most_spare) spare.erase(spare.begin() + most_spare, spare.end());
+  for (auto& batch : spare) {
+    batch->callable.reset();
+    batch->state.reset();
+    batch->error = nullptr;
+    batch->message.clear();
+    batch->message.shrink(small_message);
+  }
+}
+
 // --- Batch ---------------------------------------------------------------------------------------
 
 wire::Reader Batch::results() const {
@@ -83,6 +103,11 @@ void Batch::throw_failure(wire::Reader& behind_values) const {
                  from, to - 1, cause);
 }
 
+void begin_message(wire::Buffer& message, const wire::Entry& entry) {
+  const wire::Entry* const address = &entry;
+  message.append(&address, sizeof address);
+}
+
 void begin_message(Batch& batch, const wire::Entry& entry, const void* code) {
   batch.entry = &entry;
   batch.code = code;
@@ -99,11 +124,20 @@ Run::Run(Pool& pool, Pace pace, RunOptions options)
       pool_(pool),
       pace_(pace),
       options_(options),
-      lanes_(pool.most()),
-      counts_(pool.most()) {}
+      room_(pool.take_scratch()),
+      lanes_(room_->lanes),
+      counts_(room_->counts),
+      batches_(room_->batches),
+      flying_batches_(room_->flying),
+      spare_(room_->spare) {
+  room_->begin(pool.most());
+}
 
 Run::~Run() {
-  if (!pool_.is_here()) return;  // a fork's copy: the workers are the parent's
+  if (!pool_.is_here()) {
+    (void)room_.release();  // a fork's copy: the workers are the parent's
+    return;
+  }
   const bool shares_memory = pool_.backend() != Backend::processes;
   try {
     for (const Batch* batch : flying_batches_)
@@ -116,6 +150,10 @@ Run::~Run() {
   }
   for (auto& lane : lanes_) drop_frame_of(lane);
   for (Batch* batch : flying_batches_) leave(*batch);
+  if (consumed_ != nullptr && spare_.size() < spare_.capacity())
+    spare_.push_back(std::move(consumed_));
+  room_->end();
+  pool_.keep_scratch(std::move(room_));
 }
 
 /// To the pool, as long as its worker is at it.
@@ -148,6 +186,7 @@ void Run::open_all(std::size_t most) {
 }
 
 Batch* Run::next(actor::Deadline deadline) {
+  now_.reset();
   if (consumed_ != nullptr) {
     consumed_->message.clear();
     consumed_->message.shrink(kept_message);
@@ -163,12 +202,19 @@ Batch* Run::next(actor::Deadline deadline) {
       return consumed_.get();
     }
     if (flying_batches_.empty()) {
-      if (options_.watch != nullptr) options_.watch->finish(counts_);
+      if (options_.watch != nullptr) options_.watch->finish(counts_, room_->sizes, now());
       return nullptr;
     }
     if (!wait_for_some(deadline)) return nullptr;
+    now_.reset();
     take_in();
   }
+}
+
+/// To a few microseconds: one look at the clock is enough for what happens at once.
+actor::Clock::time_point Run::now() {
+  if (!now_) now_ = actor::Clock::now();
+  return *now_;
 }
 
 bool Run::take_done() {
@@ -188,7 +234,7 @@ std::unique_ptr<Batch> Run::fresh() {
   auto batch = std::move(spare_.back());
   spare_.pop_back();
   batch->skip = batch->attempts = batch->unbegun = batch->leavers = 0;
-  batch->done = false;
+  batch->done = batch->limited = false;
   batch->reply = {};
   batch->error = nullptr;
   return batch;
@@ -200,9 +246,14 @@ void Run::fill() {
   for (;;) {
     Batch* const again = lost_ == 0 ? nullptr : find_lost();
     if (again == nullptr) {
-      if (exhausted_) return;
+      if (is_all_sent()) {
+        if (share()) continue;
+        return;
+      }
       if (options_.most_batches != 0 && batches_.size() >= options_.most_batches) return;
-      if (const auto left = this->left(); left && *left == 0) return;  // no worker is made for that
+    } else if (pace_.is_probing() && again->count > 1) {
+      (void)divide(*again, 1);  // it is not known for how long one runs
+      ++lost_;
     }
     if (pace_.is_probing() && !flying_batches_.empty() && !waited_for_first_) return;
     const auto lane = pick_lane();
@@ -215,6 +266,13 @@ void Run::fill() {
       return;
     }
   }
+}
+
+/// No worker is made for nothing.
+bool Run::is_all_sent() const {
+  if (exhausted_) return true;
+  const auto left = this->left();
+  return left && *left == 0;
 }
 
 bool Run::launch_next(std::uint32_t lane) {
@@ -231,14 +289,17 @@ bool Run::launch_next(std::uint32_t lane) {
 }
 
 /// The worker with the least to do; one that is there rather than another one.
-std::optional<std::uint32_t> Run::pick_lane() const {
+std::optional<std::uint32_t> Run::pick_lane() {
   const auto depth = options_.depth != 0 ? options_.depth : pace_.depth();
   const auto useful = pace_.useful_workers(left());
   // What comes behind a batch that nobody waits for may have to wait for long.
   const bool avoids = options_.depth == 1 && has_lane_without_orphans();
   std::optional<std::uint32_t> best;
   int least = 0;
-  for (std::uint32_t i = 0; i < std::min(lanes_.size(), useful); ++i) {
+  std::size_t looked_at = 0;
+  for (std::uint32_t i = 0; i < lanes_.size() && looked_at < useful; ++i) {
+    if (useful < lanes_.size() && is_late(lanes_[i])) continue;
+    ++looked_at;
     if (lanes_[i].flying >= depth || lanes_[i].refused || lanes_[i].leaves) continue;
     if (avoids && pool_.orphans(i) != 0) continue;
     // Others' batches count as well: two maps at once share the workers.
@@ -249,6 +310,12 @@ std::optional<std::uint32_t> Run::pick_lane() const {
     least = load;
   }
   return best;
+}
+
+/// Whether its worker is at one batch for so long that others had better not wait for that.
+bool Run::is_late(const Lane& lane) {
+  constexpr std::chrono::microseconds long_while{100};
+  return lane.flying != 0 && now() - lane.head_since > long_while;
 }
 
 /// False if there are no orphans at all.
@@ -322,6 +389,7 @@ void Run::launch(Batch& batch, std::uint32_t index) {
                            static_cast<std::uint32_t>(batch.first >> 32)};
   std::memcpy(batch.message.data() + header_at, &header, sizeof header);
   batch.lane = index;
+  batch.limited = false;
   try {
     submit(batch, lane);
   } catch (const Error& error) {
@@ -339,7 +407,7 @@ void Run::launch(Batch& batch, std::uint32_t index) {
   refusals_ = 0;
   batch.serial = ++launches_;
   flying_batches_.push_back(&batch);
-  if (lane.flying++ == 0) lane.active_since = actor::Clock::now();
+  if (lane.flying++ == 0) lane.active_since = lane.head_since = now();
   pool_.add_load(index, 1);
 }
 
@@ -358,41 +426,172 @@ void Run::lose_lane(std::uint32_t index) noexcept {
   lane.forget_worker();
 }
 
-void Run::Lane::forget_worker() noexcept {
-  link = {};
-  frame.reset();
-  is_set_up = leaves = false;
-}
-
 Batch* Run::find_lost() const noexcept {
   for (const auto& batch : batches_)
     if (!batch->done && batch->state == nullptr && batch->first <= last_wanted_) return batch.get();
   return nullptr;
 }
 
+// --- From one worker to another ------------------------------------------------------------------
+
+/// All is sent, and a worker has nothing to do: it shall have some of what another one did not
+/// begin. False if there is little of that.
+bool Run::share() {
+  constexpr std::chrono::microseconds worth_waking{50};
+  constexpr std::chrono::milliseconds worth_making{5};
+  if (!may_share()) return false;
+  const auto idle = idle_lane();
+  if (!idle) return false;
+  std::chrono::nanoseconds longest =
+      pool_.is_open(*idle) ? std::chrono::nanoseconds{worth_waking} : worth_making;
+  Batch* found = nullptr;
+  std::uint32_t keep = 0;
+  std::uint64_t seen = 0;  // lanes whose first batch was looked at, as far as they fit
+  for (Batch* const batch : flying_batches_) {
+    const auto bit = std::uint64_t{1} << batch->lane % 64;
+    const bool is_first = (seen & bit) == 0;
+    seen |= bit;
+    const auto [rest, half] = rest_of(*batch, is_first);
+    if (rest <= longest) continue;
+    longest = rest;
+    found = batch;
+    keep = half;
+  }
+  if (found == nullptr) return false;
+  Batch* const taken = keep == 0 ? take_back(*found) : take_back(*found, keep);
+  if (taken == nullptr) return false;
+  if (open_lane(*idle)) {
+    --lost_;
+    launch(*taken, *idle);
+  }
+  return true;
+}
+
+/// Whether some worker may have more than it can begin at once, and all of it is wanted.
+bool Run::may_share() const {
+  if (!pace_.is_free() || pace_.is_probing() || last_wanted_ != everything) return false;
+  if (!is_all_sent()) return false;
+  return std::ranges::any_of(flying_batches_, [&](const Batch* batch) {
+    return batch->count > 1 || lanes_[batch->lane].flying > 1;
+  });
+}
+
+/// One with nothing to do, rather one that is there.
+std::optional<std::uint32_t> Run::idle_lane() const {
+  std::optional<std::uint32_t> found;
+  for (std::uint32_t i = 0; i < lanes_.size(); ++i) {
+    if (lanes_[i].flying != 0 || lanes_[i].refused || pool_.load(i) != 0) continue;
+    if (pool_.is_open(i)) return i;
+    if (!found) found = i;
+  }
+  return found;
+}
+
+/// How long it will be before the batch is done, by what is known now; and how many items leave its
+/// worker half of what it has not begun, 0 where that is all of it. `is_first`: of its worker's.
+Run::Rest Run::rest_of(const Batch& batch, bool is_first) {
+  const auto& lane = lanes_[batch.lane];
+  const std::chrono::nanoseconds elapsed = now() - lane.head_since;
+  const auto begun = is_first ? lane.link->steps_begun(*batch.state) : 0;
+  if (begun >= batch.count) return {};
+  const auto rest = batch.count - begun;
+  const auto expected = pace_.expected(rest);
+  // The one that its worker is at may take as long again as it has until now.
+  if (begun == 0) return {expected + elapsed, 0};
+  return {std::max(expected, elapsed / begun * rest), begun + rest / 2};
+}
+
+/// All of it, to be sent again, if its worker has not begun it; else null.
+Batch* Run::take_back(Batch& batch) {
+  if (!batch.state->source()->cancel(*batch.state, actor::Source::Cancel::if_not_begun))
+    return nullptr;
+  std::erase(flying_batches_, &batch);
+  land(batch);
+  batch.state.reset();
+  ++lost_;
+  return &batch;
+}
+
+/// What is beyond `most` of its items and has not begun becomes a batch of its own, to be sent
+/// again. Null if there is nothing of the kind.
+Batch* Run::take_back(Batch& batch, std::uint32_t most) {
+  const auto begun = lanes_[batch.lane].link->limit_steps(*batch.state, most);
+  if (!begun) return nullptr;
+  batch.limited = true;
+  const auto keep = std::max(*begun, most);
+  if (keep >= batch.count) return nullptr;
+  auto& rest = divide(batch, keep);
+  ++lost_;
+  return &rest;
+}
+
+/// Its items behind the first `keep` become another batch, next to it.
+Batch& Run::divide(Batch& batch, std::uint32_t keep) {
+  auto rest = fresh();
+  rest->entry = batch.entry;
+  rest->code = batch.code;
+  rest->callable = batch.callable;
+  rest->first = batch.first;
+  rest->message.append_all(batch.message);
+  rest->skip = batch.skip + keep;
+  rest->count = batch.count - keep;
+  const auto at = std::ranges::find(batches_, &batch, &std::unique_ptr<Batch>::get);
+  auto& made = **batches_.insert(at + 1, std::move(rest));
+  batch.count = keep;
+  return made;
+}
+
 // --- And back ------------------------------------------------------------------------------------
 
 /// False if the deadline came first.
 bool Run::wait_for_some(actor::Deadline deadline) {
-  if (flying_batches_.size() == 1) {
-    // The first batch of all may tell at once that there is little to do: no other worker is woken
-    // for that.
+  if (is_first_of_all()) {
+    // It may tell at once that there is little to do: no other worker is woken for that.
     constexpr std::chrono::microseconds short_while{10};
-    auto& state = *flying_batches_.front()->state;
-    if (pace_.is_probing() && !waited_for_first_ && !exhausted_) {
-      waited_for_first_ = true;
-      (void)state.source()->wait(state, actor::Clock::now() + short_while);
-      return true;
+    waited_for_first_ = true;
+    auto& batch = *flying_batches_.front();
+    if (!batch.state->source()->wait(*batch.state, now() + short_while)) {
+      pace_.expect_long();
+      if (batch.count > 1) (void)take_back(batch, 1);
     }
+    return true;
+  }
+  // What was too little to be shared may turn out to take long: nobody would tell.
+  const bool looks_again = (lost_ != 0 || may_share() || may_send()) && idle_lane();
+  const auto until = looks_again ? std::min(deadline, now() + pause_) : deadline;
+  if (wait_until(until)) {
+    pause_ = shortest_pause;
+    return true;
+  }
+  pause_ = std::min(2 * pause_, longest_pause);
+  return looks_again && (deadline == actor::no_deadline || actor::Clock::now() < deadline);
+}
+
+/// Whether there is more, which waits for workers that seemed to be enough for it.
+bool Run::may_send() const {
+  return pace_.is_free() && !is_all_sent() &&
+         (options_.most_batches == 0 || batches_.size() < options_.most_batches);
+}
+
+/// Whether nothing is known of the items before this one batch is back.
+bool Run::is_first_of_all() const {
+  return pace_.is_probing() && !waited_for_first_ && flying_batches_.size() == 1 &&
+         (flying_batches_.front()->count > 1 || !is_all_sent());
+}
+
+bool Run::wait_until(actor::Deadline deadline) {
+  if (flying_batches_.size() == 1) {
+    auto& state = *flying_batches_.front()->state;
     return state.source()->wait(state, deadline);
   }
-  sources_.clear();
+  auto& sources = room_->sources;
+  sources.clear();
   for (const auto& lane : lanes_)
-    if (lane.flying != 0 && lane.link.get() != nullptr) sources_.push_back(lane.link.get());
+    if (lane.flying != 0 && lane.link.get() != nullptr) sources.push_back(lane.link.get());
   // While the workers have the cores for long, a parent that yields would take turns with them.
   constexpr std::chrono::microseconds long_batch{100};
   return actor::drive_all(
-      sources_,
+      sources,
       [this] {
         return std::ranges::any_of(flying_batches_, [](const Batch* batch) {
           return batch->state->has_outcome();
@@ -406,19 +605,17 @@ void Run::take_in() {
   std::vector<Batch*> unfinished;
   std::erase_if(flying_batches_, [&](Batch* batch) {
     if (!batch->state->has_outcome()) return false;
-    Lane& lane = lanes_[batch->lane];
-    if (--lane.flying == 0) {
-      counts_[batch->lane].active += actor::Clock::now() - lane.active_since;
-      lane.leaves = false;
-    }
-    pool_.add_load(batch->lane, -1);
+    land(*batch);
+    lanes_[batch->lane].head_since = now();
     if (batch->state->was_cancelled()) return true;  // by note_failure(): nobody wants it
-    if (settle(*batch)) {
+    if (!settle(*batch)) {
+      unfinished.push_back(batch);
+    } else if (!batch->failed() && batch->reply.values == 0 && batch->limited) {
+      forget(*batch);
+    } else {
       batch->done = true;
       ++done_;
       if (batch->failed() && !options_.collects) note_failure(*batch);
-    } else {
-      unfinished.push_back(batch);
     }
     return true;
   });
@@ -434,6 +631,16 @@ void Run::take_in() {
       ++lost_;
     }
   }
+}
+
+/// It is with its worker no more.
+void Run::land(const Batch& batch) {
+  Lane& lane = lanes_[batch.lane];
+  if (--lane.flying == 0) {
+    counts_[batch.lane].active += now() - lane.active_since;
+    lane.leaves = false;
+  }
+  pool_.add_load(batch.lane, -1);
 }
 
 /// False for a batch whose worker died.
@@ -453,8 +660,12 @@ bool Run::settle(Batch& batch) {
         (batch.reply.failed == 1 && batch.reply.values == batch.count))
       throw wire::Malformed("malformed reply: it has more results than its batch has items");
     const bool whole = batch.reply.failed == 1 || batch.reply.values == batch.count;
-    if (!whole && last_wanted_ == everything)
+    if (!whole && !batch.limited && last_wanted_ == everything)
       throw wire::Malformed("malformed reply: it has fewer results than its batch has items");
+    if (!whole && batch.limited) {  // it came to the limit, and left the last item that it had claimed
+      (void)divide(batch, batch.reply.values);
+      ++lost_;
+    }
   } catch (const wire::Malformed&) {
     batch.error = std::current_exception();
     return true;
@@ -462,7 +673,7 @@ bool Run::settle(Batch& batch) {
   const std::chrono::nanoseconds busy{static_cast<std::chrono::nanoseconds::rep>(batch.reply.busy)};
   pace_.learn(batch.count, busy, std::max(batch.message.size(), batch.state->bytes().size()));
   auto& counts = counts_[batch.lane];
-  if (options_.watch != nullptr) options_.watch->add_batch(batch.count);
+  if (options_.watch != nullptr && batch.count != 0) room_->sizes.push_back(batch.count);
   counts.items += batch.count;
   ++counts.batches;
   counts.busy += busy;
@@ -487,7 +698,19 @@ void Run::mourn(Batch& batch) {
     ++lost_;
     return;
   }
-  if (options_.retries != 0 && batch.count > 1) return divide(batch);
+  // What it had not begun goes elsewhere in any case.
+  const auto begun = static_cast<actor::Link*>(batch.state->source())->steps_begun(*batch.state);
+  if (begun < batch.count && batch.count > 1) {
+    (void)divide(batch, std::max(begun, 1U));
+    ++lost_;
+  }
+  if (options_.retries != 0 && batch.count > 1) {  // one of its items is to blame
+    (void)divide(batch, batch.count - batch.count / 2);
+    batch.error = nullptr;
+    batch.state.reset();
+    lost_ += 2;
+    return;
+  }
   if (++batch.attempts <= options_.retries) {
     batch.error = nullptr;
     batch.state.reset();
@@ -499,22 +722,10 @@ void Run::mourn(Batch& batch) {
   if (!options_.collects) note_failure(batch);
 }
 
-/// One of its items is to blame: both halves are tried.
-void Run::divide(Batch& batch) {
-  auto half = fresh();
-  half->entry = batch.entry;
-  half->code = batch.code;
-  half->callable = batch.callable;
-  half->first = batch.first;
-  half->message.append_all(batch.message);
-  half->count = batch.count / 2;
-  half->skip = batch.skip + batch.count - half->count;
-  batch.count -= half->count;
-  batch.error = nullptr;
-  batch.state.reset();
+/// None of its items is its own any more.
+void Run::forget(Batch& batch) noexcept {
   const auto at = std::ranges::find(batches_, &batch, &std::unique_ptr<Batch>::get);
-  batches_.insert(at + 1, std::move(half));
-  lost_ += 2;
+  batches_.erase(at);
 }
 
 /// Nothing behind it is wanted any more or, without order, nothing else at all.

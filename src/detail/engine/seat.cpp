@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <apalis/detail/engine/seat.hpp>
+#include <apalis/detail/sys/usage.hpp>
 #include <utility>
 
 namespace apalis::detail::engine {
@@ -43,6 +44,16 @@ void Seat::keep_state(std::uint64_t id, std::shared_ptr<void> state) {
 
 void Seat::drop_state(std::uint64_t id) noexcept {
   std::erase_if(states_, [id](const auto& entry) { return entry.first == id; });
+}
+
+std::uint64_t Seat::peak_memory(std::uint64_t busy) noexcept {
+  constexpr std::uint64_t worth_asking = 20'000;
+  busy_ += busy;
+  if (peak_memory_ == 0 || busy_ >= worth_asking) {
+    peak_memory_ = sys::peak_memory();
+    busy_ = 0;
+  }
+  return peak_memory_;
 }
 
 // --- InsideBatch ---------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <apalis/detail/actor/post_failures.hpp>
+#include <apalis/detail/engine/engine_core.hpp>
+#include <apalis/detail/engine/map_job.hpp>
+#include <apalis/detail/engine/run.hpp>
 #include <apalis/detail/engine/tasks.hpp>
 #include <apalis/detail/sys/log_line.hpp>
 #include <apalis/detail/wire/batch.hpp>

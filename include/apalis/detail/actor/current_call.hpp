@@ -14,12 +14,14 @@ struct CurrentCall {
   std::uint32_t position = 0;
   std::uint32_t generation = 0;
   std::uint32_t worker = 0;
+  bool heavy_barriers = false;  // Region::heavy_barriers()
 
-  void enter(channel::ControlPage& page, std::uint32_t g, std::uint32_t w) noexcept {
+  void enter(channel::ControlPage& page, std::uint32_t g, std::uint32_t w, bool heavy) noexcept {
     control = &page;
     position = 0;
     generation = g;
     worker = w;
+    heavy_barriers = heavy;
   }
 };
 

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace apalis::detail::actor {
@@ -87,6 +88,20 @@ class Link : public Source {
 
   /// Sends a one-way call. **Blocks** and **throws** as submit() does.
   virtual void post(const wire::Buffer& message) = 0;
+
+  static constexpr std::uint32_t all_steps = ~std::uint32_t{0};
+  /// Of a call under way that consists of Steps: from now on it begins no more than `most`. Returns
+  /// how many it may have begun by now, all_steps if it is over: it will begin none beyond both
+  /// numbers. Nothing if it can't be limited, now or ever.
+  [[nodiscard]] virtual std::optional<std::uint32_t> limit_steps(const State& /*state*/,
+                                                                 std::uint32_t /*most*/) {
+    return std::nullopt;
+  }
+  /// How many it had begun a moment ago, or before its worker died; all_steps if it is over, or
+  /// nothing is known.
+  [[nodiscard]] virtual std::uint32_t steps_begun(const State& /*state*/) const noexcept {
+    return all_steps;
+  }
 
   /// Waits until everything accepted has ended; throws PostError, WorkerDied.
   virtual void drain() = 0;

@@ -88,8 +88,8 @@ class Source {
   virtual bool wait(State& state, Deadline deadline) { return drive({&state}, deadline); }
 
   /// Drops a call that has not begun; then it is settled as cancelled and true is returned. One
-  /// that runs is asked to stop or, by force, ended with its worker (true again).
-  enum class Cancel { ask, force };
+  /// that runs is left alone, asked to stop or, by force, ended with its worker (true again).
+  enum class Cancel { if_not_begun, ask, force };
   virtual bool cancel(State& state, Cancel how) = 0;
 
   /// A token lets go of its state, whatever its phase.

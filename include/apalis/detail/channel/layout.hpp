@@ -103,6 +103,7 @@ struct ControlPage {
     std::atomic<std::int64_t> begun_at;     // ns on the steady clock, if orders.timed
     std::atomic<std::uint32_t> made;        // the object is: 1
     std::atomic<std::uint32_t> let_go;      // how often of a block, if orders.tell_let_go
+    std::atomic<std::uint64_t> steps;       // of a call: actor::step_word()
   } calls;                                  // by the child
   struct alignas(line_pair) {
     std::atomic<std::uint32_t> counted;  // this child is in the region's count of awake ones
@@ -119,6 +120,7 @@ struct ControlPage {
     std::atomic<std::uint32_t> timed;    // some calls have a time limit: say when they begin
     std::atomic<std::uint32_t> tell_let_go;  // the parent waits for blocks that this child has
     std::atomic<std::uint64_t> stop;     // stop_order() of a running call that shall end early
+    std::atomic<std::uint64_t> steps;    // actor::limit_word() of a call, or 0
   } orders;                              // by the parent
   alignas(line_pair) sys::CrashReport crash;  // by the child; the parent looks once it is dead
 };

@@ -3,6 +3,7 @@
 
 // What an Engine has between its maps, and what all of them need: no templates.
 
+#include <apalis/detail/engine/map_options.hpp>
 #include <apalis/detail/engine/map_watch.hpp>
 #include <apalis/detail/engine/pace.hpp>
 #include <apalis/detail/engine/pool.hpp>
@@ -17,25 +18,6 @@
 #include <optional>
 
 namespace apalis::detail::engine {
-
-/// What one map was told beside its callable, items and arguments.
-struct MapOptions {
-  std::optional<Batched> batched;
-  std::optional<BatchSize> batch_size;
-  std::optional<Length> length;
-  std::uint32_t retries = 0;
-  bool deterministic = false;
-
-  void set(Batched value) noexcept { batched = value; }
-  void set(BatchSize value) noexcept { batch_size = value; }
-  void set(Length value) noexcept { length = value; }
-  void set(Retries value) noexcept { retries = value.count; }
-  void set(Deterministic /*value*/) noexcept { deterministic = true; }
-
-  [[nodiscard]] std::optional<std::size_t> most_items() const noexcept {
-    return length ? std::optional{length->items} : std::nullopt;
-  }
-};
 
 /// **Owns** the pool. **Threads:** any. **Fork:** works only in the process that made it.
 class EngineCore {
@@ -61,7 +43,9 @@ class EngineCore {
   [[nodiscard]] std::unique_ptr<Pool> make_carried_pool() const;
 
   /// `length`: of the items, where that is known. Throws Error where it has to be and is not.
-  [[nodiscard]] Pace pace(const MapOptions& options, std::optional<std::size_t> length) const;
+  /// `are_small`: see MapOrder.
+  [[nodiscard]] Pace pace(const MapOptions& options, std::optional<std::size_t> length,
+                          bool are_small) const;
 
   void add_start(std::function<void()> hook);
   void add_stop(std::function<void()> hook);
@@ -70,7 +54,12 @@ class EngineCore {
   /// In all workers that there are.
   void drop_state(std::uint64_t id) noexcept;
 
-  void set_report(MapReport report);
+  /// use(report), of the map before.
+  template <class Use>
+  void update_report(Use use) {
+    const std::lock_guard lock{mutex_};
+    use(report_);
+  }
   /// For the load guard: what the workers did from `from` to `to`. Of short maps, of many together.
   void note_work(double busy_seconds, MapWatch::Clock::time_point from,
                  MapWatch::Clock::time_point to);
@@ -93,7 +82,5 @@ class EngineCore {
 
 /// How many workers `options` ask for.
 [[nodiscard]] std::size_t worker_count(const EngineOptions& options);
-
-[[noreturn]] void throw_moved_from();
 
 }  // namespace apalis::detail::engine

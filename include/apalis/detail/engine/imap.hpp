@@ -3,7 +3,6 @@
 
 // A map whose results are a range, made while it is read.
 
-#include <apalis/detail/engine/engine_core.hpp>
 #include <apalis/detail/engine/map_plan.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +35,7 @@ class Imap {
                 "apalis: imap() needs a callable that returns something: use for_each()");
   using Local = decltype(std::declval<Plan&>().template local_run<ValuesSink<R>>(Plan::no_op));
   using Workers =
-      decltype(std::declval<Plan&>().template worker_run<ValuesSink<R>>(Plan::no_op, RunOptions{}));
+      decltype(std::declval<Plan&>().template worker_run<ValuesSink<R>>(Plan::no_op, MapOrder{}));
 
   struct Job;
 
@@ -97,12 +96,10 @@ class Imap {
             plan.emplace(plan_map<S>(*core, f, items, factory, each...));
           },
           args);
-      if (core->runs_here()) {
+      if (plan->runs_here()) {
         local.reset(new Local(plan->template local_run<ValuesSink<R>>(Plan::no_op)));
       } else {
-        // So many that a slow one does not keep the others waiting for long.
-        const RunOptions options{.ordered = ordered, .most_batches = 8 * core->workers()};
-        workers.reset(new Workers(*plan, Plan::no_op, plan->with(options)));
+        workers.reset(new Workers(*plan, Plan::no_op, {.ordered = ordered, .bounded = true}));
       }
       advance();
     }

@@ -3,31 +3,32 @@
 
 // The run of a map: all of its batches are items of one range for one callable.
 
+#include <apalis/detail/engine/map_job.hpp>
 #include <apalis/detail/engine/run.hpp>
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 namespace apalis::detail::engine {
 
-class ItemsRun : public Run {
+class ItemsRun final : public Run {
  public:
-  using Run::Run;
+  /// `items` outlives it.
+  ItemsRun(Pool& pool, Pace pace, RunOptions options, ItemSource& items, const MapOrder& order);
   ItemsRun(const ItemsRun&) = delete;
   ItemsRun& operator=(const ItemsRun&) = delete;
-
- protected:
   ~ItemsRun() override = default;
 
-  /// Appends up to `most` items, fewer at the end of the range; returns how many.
-  virtual std::size_t take(std::size_t most, wire::Buffer& message) = 0;
-  [[nodiscard]] virtual const wire::Entry& batch_entry() const noexcept = 0;
-  /// What is before the items of each batch.
-  virtual void begin_batch(wire::Buffer& message) const = 0;
-  /// Code that the messages lead to; null for none.
-  [[nodiscard]] virtual const void* code() const noexcept { return nullptr; }
+  using Run::open_all;
 
  private:
-  std::unique_ptr<Batch> next_batch(std::size_t most, const actor::Link& link) final;
+  std::optional<std::size_t> left() const override { return items_.left(); }
+  std::unique_ptr<Batch> next_batch(std::size_t most, const actor::Link& link) override;
+  bool write_frame(wire::Buffer& message) const override { return items_.write_frame(message, id()); }
+
+  ItemSource& items_;
+  const wire::Entry& entry_;
+  const void* const code_;
 };
 
 }  // namespace apalis::detail::engine

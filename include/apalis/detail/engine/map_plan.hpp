@@ -3,7 +3,8 @@
 
 // One map, from the user's arguments to its results.
 
-#include <apalis/detail/engine/engine_core.hpp>
+#include <apalis/detail/engine/map_job.hpp>
+#include <apalis/detail/engine/map_options.hpp>
 #include <apalis/detail/engine/map_run.hpp>
 #include <apalis/each.hpp>
 #include <apalis/engine_options.hpp>
@@ -152,14 +153,12 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   MapPlan(EngineCore& core, F& f, Range& items, Factory& factory, Tuple arguments,
           const MapOptions& options)
-      : core_(core),
-        f_(f),
+      : f_(f),
         factory_(factory),
         arguments_(arguments),
-        options_(options),
         cursor_(items, options.most_items()),
         length_(cursor_.left()),
-        watch_(std::make_unique<MapWatch>(core, length_)) {}
+        job_(core, options, length_) {}
 
   template <bool collected>
   auto map() {
@@ -214,7 +213,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
                     "that converts to T: T is the type of init, R the result of the callable");
       using Sink = ReducingSink<T, MapTarget<Op>>;
       ReductionTree<T, Op> tree{op};
-      if (core_.runs_here()) {
+      if (job_.runs_here()) {
         auto local = local_run<ValuesSink<void>>(no_op);
         run_local(local, [&](std::uint64_t /*index*/, auto&& value) {
           tree.add(static_cast<T>(std::forward<decltype(value)>(value)));
@@ -247,42 +246,43 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
     };
   }
 
-  /// Whose workers may be other than the engine's own.
+  /// **Owns** what the batches are made of.
   template <class Sink, class Op>
   class WorkerRun {
     using Writer = decltype(std::declval<const MapPlan&>().frame_writer(std::declval<Op&>()));
+    using Source = MapItems<Thunk<Sink>, Range, Writer>;
 
    public:
-    WorkerRun(MapPlan& plan, Op& op, const RunOptions& options)
-        : own_pool_(plan.is_sendable<Op>() ? nullptr : plan.core_.make_carried_pool()),
-          run_(own_pool_ != nullptr ? *own_pool_ : plan.core_.pool(),
-               plan.core_.pace(plan.options_, plan.length_), options, std::move(plan.cursor_),
-               plan.frame_writer(op), plan.code()) {
-      // All of them now: what they have is what there is now.
-      if (own_pool_ != nullptr) run_.open_all(plan.length_.value_or(plan.core_.workers()));
+    WorkerRun(MapPlan& plan, Op& op, const MapOrder& order)
+        : source_(std::move(plan.cursor_), plan.frame_writer(op)), job_(plan.job_) {
+      auto whole = order;
+      whole.name = Thunk<Sink>::name;
+      whole.entry = &batch_entry<Thunk<Sink>>;
+      whole.code = plan.code();
+      whole.is_sent = is_sendable<Op>;
+      whole.are_small = Source::are_small;
+      job_.begin(source_, whole);
     }
-    Batch* next() { return run_.next(); }
+    WorkerRun(const WorkerRun&) = delete;
+    WorkerRun& operator=(const WorkerRun&) = delete;
+    ~WorkerRun() { job_.end(); }
+
+    Batch* next() { return job_.next(); }
 
    private:
-    std::unique_ptr<Pool> own_pool_;
-    MapRun<Thunk<Sink>, Range, Writer> run_;
+    Source source_;
+    MapJob& job_;
   };
 
   template <class Sink, class Op>
-  WorkerRun<Sink, Op> worker_run(Op& op, const RunOptions& options) {
-    watch_->set_name(Thunk<Sink>::name);
-    return {*this, op, with(options)};
-  }
-  [[nodiscard]] RunOptions with(RunOptions options) const noexcept {
-    options.retries = options_.retries;
-    options.watch = watch_.get();
-    return options;
+  WorkerRun<Sink, Op> worker_run(Op& op, const MapOrder& order) {
+    return {*this, op, order};
   }
   template <class Sink, class Op>
   LocalRun<Thunk<Sink>, Range> local_run(Op& op) {
-    watch_->set_name(Thunk<Sink>::name);
-    return {core_.seat(), std::move(cursor_), *watch_, frame_writer(op)};
+    return {job_, std::move(cursor_), frame_writer(op)};
   }
+  [[nodiscard]] bool runs_here() const noexcept { return job_.runs_here(); }
 
   inline static NoOp no_op;
 
@@ -295,10 +295,8 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   /// Whether workers that there are can be sent all of it.
   template <class Op>
-  [[nodiscard]] bool is_sendable() const noexcept {
-    return (is_sent<F> && Factory::is_sent && (std::is_same_v<Op, NoOp> || is_sent<Op>)) ||
-           core_.backend() != Backend::processes;
-  }
+  static constexpr bool is_sendable =
+      is_sent<F> && Factory::is_sent && (std::is_same_v<Op, NoOp> || is_sent<Op>);
 
   [[nodiscard]] const void* code() const noexcept {
     if constexpr (wire::is_function_pointer<Plain> || is_method<Plain>) {
@@ -322,7 +320,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   /// Calls use(value) in order.
   template <class Sink, class Use>
   void each_value(Use use) {
-    if (core_.runs_here()) {
+    if (job_.runs_here()) {
       auto local = local_run<Sink>(no_op);
       run_local(local, [&](std::uint64_t /*index*/, auto&& value) {
         use(R(std::forward<decltype(value)>(value)));
@@ -337,7 +335,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   std::vector<R> values() {
     std::vector<R> all;
     if (Cursor<Range>::knows_size) reserve_results(all, *length_);
-    if (core_.runs_here()) {
+    if (job_.runs_here()) {
       each_value<ValuesSink<R>>([&](R&& value) { all.push_back(std::move(value)); });
       return all;
     }
@@ -349,7 +347,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
   std::vector<Outcome<R>> outcomes() {
     std::vector<Outcome<R>> all;
     if (Cursor<Range>::knows_size) all.reserve(*length_);
-    if (core_.runs_here()) {
+    if (job_.runs_here()) {
       auto local = local_run<ValuesSink<R>>(no_op);
       for (bool more = true; more;) {
         try {
@@ -358,7 +356,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
           });
         } catch (...) {
           if (!local.is_in_call()) throw;
-          watch_->advance(1);
+          job_.advance(1);
           all.emplace_back(std::current_exception());
         }
       }
@@ -371,7 +369,7 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
 
   template <class Sink>
   void run_all(bool ordered) {
-    if (core_.runs_here()) {
+    if (job_.runs_here()) {
       auto local = local_run<Sink>(no_op);
       run_local(local, [](std::uint64_t /*index*/, auto&&... /*value*/) {});
       return;
@@ -381,14 +379,12 @@ class MapPlan<S, F, Range, Factory, std::tuple<const Arguments&...>> {
       if (batch->failed()) read_values<void>(*batch, [](std::uint64_t /*index*/) {});
   }
 
-  EngineCore& core_;
   F& f_;
   Factory& factory_;
   Tuple arguments_;
-  MapOptions options_;
   Cursor<Range> cursor_;
   std::optional<std::size_t> length_;
-  std::unique_ptr<MapWatch> watch_;
+  MapJob job_;
 };
 
 template <class... Args>

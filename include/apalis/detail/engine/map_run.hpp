@@ -4,7 +4,8 @@
 // A map in the parent: items become batches, and batches results; or, without workers, each item
 // its result at once.
 
-#include <apalis/detail/engine/items_run.hpp>
+#include <apalis/detail/engine/engine_batch.hpp>
+#include <apalis/detail/engine/map_job.hpp>
 #include <apalis/detail/engine/map_shape.hpp>
 #include <apalis/detail/engine/map_thunk.hpp>
 #include <apalis/detail/wire/buffer.hpp>
@@ -136,21 +137,12 @@ struct MapTypes {
   }
 };
 
-/// The workers' part of a map, with its types.
+/// A map's items as its workers get them.
 template <class Thunk, class Range, class WriteFrame>
-class MapRun final : public ItemsRun {
+class MapItems final : public ItemSource {
  public:
-  MapRun(Pool& pool, Pace pace, RunOptions options, Cursor<Range> cursor, WriteFrame write,
-         const void* code)
-      : ItemsRun(pool, pace, options),
-        cursor_(std::move(cursor)),
-        write_frame_(std::move(write)),
-        code_(code) {}
-  MapRun(const MapRun&) = delete;
-  MapRun& operator=(const MapRun&) = delete;
-  ~MapRun() override = default;
-
-  using Run::open_all;
+  MapItems(Cursor<Range> cursor, WriteFrame write)
+      : cursor_(std::move(cursor)), write_frame_(std::move(write)) {}
 
  private:
   using ItemP = typename Thunk::ItemParameter;
@@ -164,9 +156,18 @@ class MapRun final : public ItemsRun {
     }
   }();
 
+ public:
+  /// To take another one costs nothing, nor does sending it.
+  static constexpr bool are_small = [] {
+    if constexpr (is_block) {
+      return sizeof(Value) <= 16;
+    } else {
+      return false;
+    }
+  }();
+
+ private:
   std::optional<std::size_t> left() const override { return cursor_.left(); }
-  const wire::Entry& batch_entry() const noexcept override { return engine::batch_entry<Thunk>; }
-  const void* code() const noexcept override { return code_; }
 
   std::size_t take(std::size_t most, wire::Buffer& message) override {
     // What is attached has to outlive its batch: elements that lie somewhere do.
@@ -188,10 +189,10 @@ class MapRun final : public ItemsRun {
     if constexpr (Thunk::is_small) write_frame_(message);
   }
 
-  bool write_frame(wire::Buffer& message) const override {
+  bool write_frame([[maybe_unused]] wire::Buffer& message,
+                   [[maybe_unused]] std::uint32_t run) const override {
     if constexpr (Thunk::needs_frame) {
       begin_message(message, frame_entry<Thunk>);
-      const std::uint32_t run = id();
       message.append(&run, sizeof run);
       message.align(wire::Buffer::alignment);
       write_frame_(message);
@@ -203,7 +204,6 @@ class MapRun final : public ItemsRun {
 
   Cursor<Range> cursor_;
   WriteFrame write_frame_;
-  const void* code_;
 };
 
 /// Calls `use(index, result)` for each of a batch's values, use(index) where there are none. Throws
@@ -307,16 +307,18 @@ template <class Thunk, class Range>
 class LocalRun {
  public:
   template <class WriteFrame>
-  LocalRun(std::shared_ptr<Seat> seat, Cursor<Range> cursor, MapWatch& watch,
-           const WriteFrame& write)
-      : seat_(std::move(seat)), cursor_(std::move(cursor)), watch_(watch), frame_(frame_of(write)) {}
+  LocalRun(MapJob& job, Cursor<Range> cursor, const WriteFrame& write)
+      : job_(job),
+        seat_(job.begin_here(Thunk::name)),
+        cursor_(std::move(cursor)),
+        frame_(frame_of(write)) {}
 
   /// Calls `use(index, result)`, or use(index), for the next item; false behind the last. Throws
   /// what the callable throws.
   template <class Use>
   bool next(Use use) {
     if (!cursor_.next()) {
-      watch_.finish({});
+      job_.finish_here();
       return false;
     }
     const auto index = index_++;
@@ -330,7 +332,7 @@ class LocalRun {
       Thunk::consume_call(consume, frame_, *seat_, index, std::forward<decltype(item)>(item));
     });
     is_in_call_ = false;
-    watch_.advance(1);
+    job_.advance(1);
     return true;
   }
 
@@ -350,9 +352,9 @@ class LocalRun {
     return typename Thunk::FrameT{bytes.bytes()};
   }
 
+  MapJob& job_;
   std::shared_ptr<Seat> seat_;
   Cursor<Range> cursor_;
-  MapWatch& watch_;
   typename Thunk::FrameT frame_;
   std::uint64_t index_ = 0;
   bool is_in_call_ = false;

@@ -7,8 +7,9 @@
 // Frame message: [Entry*][run] and, aligned to 64, [callable][arguments][sink][state factory].
 // Batch message: [Entry*][BatchHeader][items]. Reply: [ReplyHeader][results][failure].
 
+#include <apalis/detail/actor/steps.hpp>
+#include <apalis/detail/engine/engine_batch.hpp>
 #include <apalis/detail/engine/map_shape.hpp>
-#include <apalis/detail/engine/run.hpp>
 #include <apalis/detail/engine/seat.hpp>
 #include <apalis/detail/wire/batch.hpp>
 #include <apalis/detail/wire/buffer.hpp>
@@ -211,11 +212,12 @@ class ReducingSink {
 /// Of a batch: the time it took, and the header of its reply.
 class BatchClock {
  public:
-  explicit BatchClock(wire::Buffer& result);
+  BatchClock(Seat& seat, wire::Buffer& result);
   /// `failed`: the exception in flight.
   void end(wire::Buffer& result, std::uint32_t values, bool failed, std::string_view name) const;
 
  private:
+  Seat& seat_;
   std::size_t header_at_;
   std::uint64_t begin_;  // nanoseconds
 };
@@ -301,7 +303,8 @@ struct MapThunk {
     const InsideBatch inside;
     const StopToken stop = this_worker().stop_token();
     result.allow_attachments(false);
-    const BatchClock clock{result};
+    const BatchClock clock{seat, result};
+    actor::Steps steps;
     for (std::uint32_t i = 0; i < header.skip; ++i) (void)wire::decode<Value>(items);
     auto& sink = frame.sink();
     sink.begin();
@@ -309,7 +312,7 @@ struct MapThunk {
     std::uint32_t done = 0;
     std::size_t good = result.size();
     try {
-      for (; done < header.count && !stop.stop_requested(); ++done) {
+      for (; done < header.count && !stop.stop_requested() && steps.begin(done); ++done) {
         sink.take(result, name, [&](auto consume) {
           auto value = wire::decode<Value>(items);
           consume_call(consume, frame, seat, first + done, wire::Handed<ItemP>::from(value));

@@ -11,7 +11,6 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <vector>
 
 namespace apalis::detail::engine {
 
@@ -40,16 +39,19 @@ class MapWatch {
   void set_name(std::string_view name) noexcept { name_ = name; }
   /// Items that are done.
   void advance(std::size_t items) { meter_.advance(items); }
-  void add_batch(std::size_t items) { batches_.push_back(static_cast<std::uint32_t>(items)); }
 
-  /// The map has ended: its report becomes the engine's. Without workers, by itself.
-  void finish(std::span<const LaneCounts> lanes);
+  /// The map has ended: its report becomes the engine's. `batches`: their sizes, to be sorted.
+  void finish(std::span<const LaneCounts> lanes, std::span<std::uint32_t> batches,
+              Clock::time_point end);
+  /// The same without workers.
+  void finish_here();
 
  private:
+  void begin_report(MapReport& report, Backend backend, Clock::time_point end) const;
+
   EngineCore& core_;
   ProgressMeter meter_;
   std::string_view name_;
-  std::vector<std::uint32_t> batches_;  // their sizes
   Clock::time_point start_ = Clock::now();
 };
 

@@ -16,6 +16,8 @@
 
 namespace apalis::detail::engine {
 
+struct RunScratch;
+
 /// A counted reference to a link, which outlives the pool's own.
 class LinkPointer {
  public:
@@ -40,9 +42,6 @@ class LinkPointer {
  private:
   actor::Link* link_ = nullptr;
 };
-
-/// What each message to a Seat starts with.
-void begin_message(wire::Buffer& message, const wire::Entry& entry);
 
 /// **Owns** the workers.
 /// **Threads:** any.
@@ -84,6 +83,10 @@ class Pool {
   void set_hooks(Hooks hooks);
 
   [[nodiscard]] std::vector<pid_t> pids() const;
+
+  /// What the last run left for the next, or a new one.
+  [[nodiscard]] std::unique_ptr<RunScratch> take_scratch();
+  void keep_scratch(std::unique_ptr<RunScratch> scratch) noexcept;
 
   /// Ends a state in the workers that there are.
   void drop_state(std::uint64_t id) noexcept;

@@ -4,13 +4,11 @@
 // Batches on their way to workers and back, whatever they hold: those of a map or the tasks of a
 // group.
 
-#include <apalis/detail/actor/result_state.hpp>
-#include <apalis/detail/actor/worker_group.hpp>
+#include <apalis/detail/engine/engine_batch.hpp>
 #include <apalis/detail/engine/map_watch.hpp>
 #include <apalis/detail/engine/pace.hpp>
 #include <apalis/detail/engine/pool.hpp>
-#include <apalis/detail/wire/buffer.hpp>
-#include <apalis/detail/wire/reader.hpp>
+#include <apalis/detail/engine/run_scratch.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -22,65 +20,6 @@
 #include <vector>
 
 namespace apalis::detail::engine {
-
-/// Behind the Entry of a batch: which items it has. Small, so that a batch of one item or two fits a
-/// pair of units.
-struct BatchHeader {
-  std::uint32_t run;
-  std::uint32_t skip;         // items that are there but not to be run
-  std::uint32_t count;        // items to be run after those
-  std::uint32_t first_low;    // index of its first item
-  std::uint32_t first_high;
-
-  [[nodiscard]] std::uint64_t first() const noexcept {
-    return std::uint64_t{first_high} << 32 | first_low;
-  }
-};
-static_assert(sizeof(BatchHeader) == 20);
-
-/// At the start of a batch's reply.
-struct ReplyHeader {
-  std::uint64_t busy;         // nanoseconds
-  std::uint64_t peak_memory;  // bytes, of the worker so far
-  std::uint32_t values;       // how many follow
-  std::uint32_t failed;       // 1: behind them, why the next one has none
-};
-
-using PartState = actor::PartState;
-using OwnedPart = std::unique_ptr<PartState, actor::Abandon>;
-
-struct Batch {
-  const wire::Entry* entry = nullptr;
-  const void* code = nullptr;  // that the message leads to; null for none
-  std::uint64_t first = 0;
-  std::uint32_t skip = 0;
-  std::uint32_t count = 0;
-  std::uint32_t lane = 0;
-  std::uint32_t attempts = 0;  // that a worker did not survive
-  std::uint32_t unbegun = 0;   // workers that died before they began it
-  std::uint32_t leavers = 0;   // and that had ended since they were idle
-  std::uint64_t serial = 0;    // of its sending
-  bool done = false;
-  wire::Buffer message;
-  std::shared_ptr<void> callable;  // that the message refers to; null for none
-  OwnedPart state;
-  ReplyHeader reply{};
-  std::exception_ptr error;  // why it has no reply
-
-  /// Index of its first item that is run.
-  [[nodiscard]] std::uint64_t begin() const noexcept { return first + skip; }
-  [[nodiscard]] std::uint64_t end() const noexcept { return first + skip + count; }
-  [[nodiscard]] bool failed() const noexcept { return error != nullptr || reply.failed != 0; }
-  /// Behind the header.
-  [[nodiscard]] wire::Reader results() const;
-  /// Why a batch that failed did, and the items that this is about.
-  [[noreturn]] void throw_failure(wire::Reader& behind_values) const;
-};
-
-/// What stands before what a batch holds: the Entry's address and the BatchHeader.
-inline constexpr std::size_t message_header = sizeof(const wire::Entry*) + sizeof(BatchHeader);
-/// Writes room for that; the rest goes behind.
-void begin_message(Batch& batch, const wire::Entry& entry, const void* code);
 
 struct RunOptions {
   bool ordered = true;
@@ -134,21 +73,18 @@ class Run {
   [[nodiscard]] std::uint32_t id() const noexcept { return id_; }
 
  private:
-  struct Lane {
-    LinkPointer link;
-    OwnedPart frame;  // the message that set it up
-    bool is_set_up = false;
-    bool refused = false;  // by the system
-    bool leaves = false;   // its worker ends, and has not yet given back what it has not begun
-    std::uint32_t flying = 0;
-    actor::Clock::time_point active_since;  // if it has any
-
-    void forget_worker() noexcept;
+  struct Rest {
+    std::chrono::nanoseconds time{0};
+    std::uint32_t half = 0;  // items
   };
   static constexpr std::uint64_t everything = ~std::uint64_t{0};
+  static constexpr std::chrono::microseconds shortest_pause{100};
+  static constexpr std::chrono::microseconds longest_pause{10'000};
 
   [[nodiscard]] bool launch_next(std::uint32_t lane);
-  [[nodiscard]] std::optional<std::uint32_t> pick_lane() const;
+  [[nodiscard]] std::optional<std::uint32_t> pick_lane();
+  [[nodiscard]] bool is_late(const Lane& lane);
+  [[nodiscard]] bool may_send() const;
   [[nodiscard]] bool has_lane_without_orphans() const;
   void leave(Batch& batch) noexcept;
   [[nodiscard]] bool open_lane(std::uint32_t index);
@@ -160,11 +96,23 @@ class Run {
   [[nodiscard]] Batch* find_lost() const noexcept;
   void refuse(Batch& batch);
   [[nodiscard]] bool wait_for_some(actor::Deadline deadline);
+  [[nodiscard]] bool wait_until(actor::Deadline deadline);
+  [[nodiscard]] bool is_first_of_all() const;
   void take_in();
   [[nodiscard]] bool settle(Batch& batch);
   [[nodiscard]] bool may_leave(Batch& batch) const noexcept;
   void mourn(Batch& batch);
-  void divide(Batch& batch);
+  [[nodiscard]] bool is_all_sent() const;
+  [[nodiscard]] bool may_share() const;
+  [[nodiscard]] bool share();
+  [[nodiscard]] std::optional<std::uint32_t> idle_lane() const;
+  [[nodiscard]] Rest rest_of(const Batch& batch, bool is_first);
+  [[nodiscard]] Batch* take_back(Batch& batch);
+  [[nodiscard]] Batch* take_back(Batch& batch, std::uint32_t most);
+  void land(const Batch& batch);
+  Batch& divide(Batch& batch, std::uint32_t keep);
+  void forget(Batch& batch) noexcept;
+  [[nodiscard]] actor::Clock::time_point now();
   void note_failure(const Batch& batch) noexcept;
   [[nodiscard]] bool take_done();
 
@@ -172,13 +120,15 @@ class Run {
   Pool& pool_;
   Pace pace_;
   RunOptions options_;
-  std::vector<Lane> lanes_;
-  std::vector<LaneCounts> counts_;
-  std::deque<std::unique_ptr<Batch>> batches_;  // that were not consumed, in order
-  std::vector<Batch*> flying_batches_;          // of them, in the order of their sending
-  std::vector<std::unique_ptr<Batch>> spare_;
+  std::unique_ptr<RunScratch> room_;
+  std::vector<Lane>& lanes_;
+  std::vector<LaneCounts>& counts_;
+  std::deque<std::unique_ptr<Batch>>& batches_;
+  std::vector<Batch*>& flying_batches_;
+  std::vector<std::unique_ptr<Batch>>& spare_;
   std::unique_ptr<Batch> consumed_;
-  std::vector<actor::Source*> sources_;  // to wait for
+  std::optional<actor::Clock::time_point> now_;  // within next()
+  std::chrono::microseconds pause_ = shortest_pause;  // before the next look at what to share
   std::uint64_t next_item_ = 0;
   std::uint64_t last_wanted_ = everything;  // item that a batch may begin with
   std::uint64_t launches_ = 0;

@@ -53,6 +53,10 @@ class Seat {
   }
   void drop_state(std::uint64_t id) noexcept;
 
+  /// Of this process, in bytes, after a batch that took `busy` nanoseconds. To ask the system costs
+  /// as much as a short batch, which can't have grown it by much.
+  [[nodiscard]] std::uint64_t peak_memory(std::uint64_t busy) noexcept;
+
  private:
   [[nodiscard]] void* find_state(std::uint64_t id) const noexcept;
   void keep_state(std::uint64_t id, std::shared_ptr<void> state);
@@ -61,6 +65,8 @@ class Seat {
   bool stopped_ = false;
   std::vector<std::pair<std::uint32_t, std::unique_ptr<Frame>>> frames_;  // of runs under way
   std::vector<std::pair<std::uint64_t, std::shared_ptr<void>>> states_;
+  std::uint64_t peak_memory_ = 0;  // when last asked for
+  std::uint64_t busy_ = 0;         // nanoseconds since
 };
 
 /// Whether this thread runs a batch: an engine that is used there runs in it, one item after the

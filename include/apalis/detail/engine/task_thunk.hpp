@@ -6,9 +6,9 @@
 // Message: [Entry*][BatchHeader][callable][arguments]. Reply: [ReplyHeader][result or failure].
 
 #include <apalis/detail/core/signature.hpp>
+#include <apalis/detail/engine/engine_batch.hpp>
 #include <apalis/detail/engine/map_shape.hpp>
 #include <apalis/detail/engine/map_thunk.hpp>
-#include <apalis/detail/engine/run.hpp>
 #include <apalis/detail/engine/seat.hpp>
 #include <apalis/detail/wire/callable.hpp>
 #include <apalis/detail/wire/codec.hpp>
@@ -203,12 +203,12 @@ struct TaskThunk {
     }
   }
 
-  static void invoke(void* /*seat*/, wire::Reader& message, wire::Buffer& result) {
+  static void invoke(void* seat, wire::Reader& message, wire::Buffer& result) {
     BatchHeader header;
     message.read(&header, sizeof header);
     const InsideBatch inside;
     result.allow_attachments(false);
-    const BatchClock clock{result};
+    const BatchClock clock{*static_cast<Seat*>(seat), result};
     const std::size_t good = result.size();
     try {
       call(message, [&](const auto&... returned) {

@@ -4,8 +4,7 @@
 // The runs of a TaskGroup, whatever they return: no templates.
 
 #include <apalis/detail/actor/source.hpp>
-#include <apalis/detail/engine/engine_core.hpp>
-#include <apalis/detail/engine/run.hpp>
+#include <apalis/detail/engine/engine_batch.hpp>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -16,6 +15,9 @@
 #include <vector>
 
 namespace apalis::detail::engine {
+
+class EngineCore;
+class Seat;
 
 /// **Owns** the runs that have no outcome yet, and keeps the engine's workers. Its end cancels what
 /// was not begun.
