@@ -192,6 +192,8 @@ class Engine : public MapVerbs<Engine, void> {
     add_start(bound(std::move(fn), std::move(args)...));
   }
   /// fn(args...) in each worker before it ends, unless it dies. Workers that there are end first, without it.
+  /// What it throws in a process that ends as it is idle goes to EngineOptions::on_error or stderr,
+  /// when the engine is next used.
   template <class F, class... Args>
   void on_worker_stop(F fn, Args... args) {
     add_stop(bound(std::move(fn), std::move(args)...));
@@ -212,7 +214,8 @@ class Engine : public MapVerbs<Engine, void> {
   /// Of the map that ended last: its time, its batches, what each worker did. Empty before the first.
   [[nodiscard]] MapReport report() const;
 
-  /// Ends workers that were idle for EngineOptions::idle_timeout; each use of the engine does so.
+  /// Ends threads that were idle for EngineOptions::idle_timeout, and reaps processes, which end by
+  /// themselves; each use of the engine does so.
   void end_idle_workers();
   /// Ends all workers; the next map makes new ones. Throws what on_worker_stop's callables threw.
   void close();

@@ -34,8 +34,9 @@ struct EngineOptions {
   /// What ps and top show after "apalis: ".
   std::string name = "engine";
 
-  /// A worker that had nothing to do for that long is ended, when the engine is next used or
-  /// end_idle_workers() is called. Zero: never.
+  /// A worker that had nothing to do for that long ends: a process by itself, whatever this program
+  /// does meanwhile; a thread when the engine is next used or end_idle_workers() is called. Zero:
+  /// never.
   std::chrono::milliseconds idle_timeout = std::chrono::seconds{10};
 
   // As in Options, for each worker.

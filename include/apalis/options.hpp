@@ -44,7 +44,7 @@ struct WorkerExit {
   bool known = false;       ///< false: the program reaped it first, or ignores SIGCHLD
   int status = 0;           ///< its exit status, if it was not killed
   int signal = 0;           ///< the signal that killed it, 0 if none
-  bool expected = false;    ///< by close(), kill() or max_calls_per_worker
+  bool expected = false;    ///< by close(), kill(), max_calls_per_worker or an engine's idle_timeout
   bool replaced = false;    ///< another worker takes its place
   std::exception_ptr error; ///< the WorkerDied that calls fail with; null if expected
 };

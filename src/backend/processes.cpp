@@ -60,7 +60,8 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
                    region_.event_fd()),
       occupancy_(region_.occupancy()),
       worker_(view_.control->parent_core, view_.control->child_core),
-      source_(this->options(), region_, slice_.index(), std::move(order)) {
+      source_(this->options(), region_, slice_.index(), std::move(order)),
+      may_leave_(maker.idle_limit > milliseconds::zero()) {
   if (maker.of_many) contents_ = maker.contents();
   begin_control();
   inbox_.ledger = &ledger_;
@@ -69,8 +70,8 @@ ProcessLink::ProcessLink(const Options& options, Maker& maker, ServerOrder order
   if (options.restart.max > 0 || options.max_calls_per_worker > 0) {
     journal_ = std::make_unique<actor::Journal>();
     inbox_.journal = journal_.get();
-    inbox_.may_retire = options.max_calls_per_worker > 0;
   }
+  inbox_.may_retire = options.max_calls_per_worker > 0 || may_leave_;
   takes_attachments_ = journal_ == nullptr;
   if (options.timeout.count() > 0) keep_time();
   modules_ = source_.modules(held);
@@ -587,6 +588,7 @@ void ProcessLink::close_until(Deadline deadline) {
     farewell_.set_phase(State::Phase::pending);
     closing_ = true;
     if (!accept(lock, Request::close, wire::Buffer{}, &farewell_, deadline)) {
+      if (left_) return report(lock);
       dismiss("it took no messages within close_timeout");
       const auto death = death_;
       report(lock);

@@ -44,6 +44,7 @@ void ProcessLink::begin_control() noexcept {
   view_.control->orders.steps.store(0, std::memory_order_relaxed);
   has_orders_ = false;
   view_.control->child_bell.asleep.store(0, std::memory_order_relaxed);
+  view_.control->child_bell.leaves.store(0, std::memory_order_relaxed);
 }
 
 void ProcessLink::welcome(process::Child child) noexcept {
@@ -72,8 +73,9 @@ bool ProcessLink::look_after_worker() noexcept {
       const auto worker = generation();
       take_replies();  // what it sent before it ended counts, and may have been that it retires
       if (generation() == worker) bury(Cause::died, {});
-    } else if (timed_) {
-      look_at_clock();
+    } else {
+      if (may_leave_) look_at_leaver();
+      if (timed_) look_at_clock();
     }
   }
   if (life_ == Life::down && Clock::now() >= next_start_) replace();
@@ -133,6 +135,25 @@ Deadline ProcessLink::next_overdue() const noexcept {
 
 // --- The end of a worker -------------------------------------------------------------------------
 
+/// A worker that ends by itself has close_timeout for its last words.
+void ProcessLink::look_at_leaver() noexcept {
+  if (!leaves()) return;
+  take_replies();
+  if (life_ != Life::running) return;
+  if (leaves_until_ == no_deadline) leaves_until_ = actor::deadline_after(options().close_timeout);
+  if (Clock::now() >= leaves_until_)
+    bury(Cause::died, "it had nothing to do, and did not end within close_timeout");
+}
+
+/// The worker's object is gone, before the worker was told.
+void ProcessLink::answer_farewell() noexcept {
+  const std::byte none[State::inline_bytes]{};
+  inbox_.pending.remove(farewell_);
+  farewell_.failures = std::exchange(inbox_.failures, PostFailures{});
+  farewell_.store_small(actor::Reply::value, none, sizeof(std::uint64_t));
+  farewell_.set_phase(State::Phase::settled);  // it is no token's, and nothing continues it
+}
+
 void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   if (life_ != Life::running) return;
   reach(Point::parent_mourning);
@@ -142,6 +163,12 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   // After a message of no known form nothing tells where the next one begins, or whose reply it is.
   const bool is_trusted = cause != Cause::died || reason.empty();
   if (is_trusted) take_last_replies();
+  if (cause == Cause::retired && state_in_progress() != nullptr) {
+    cause = Cause::died;
+    reason = "it had said that it retires, and was in a call";
+  }
+  const bool leaves = cause == Cause::retired && journal_ == nullptr;
+  if (leaves && close_accepted_) answer_farewell();
   const bool closed = close_accepted_ && inbox_.pending.empty();
   ledger_.end(closed || cause == Cause::retired);
   life_ = Life::down;
@@ -160,8 +187,14 @@ void ProcessLink::bury(Cause cause, std::string reason) noexcept {
   if (!replaced) {
     if (State* running = state_in_progress(); running != nullptr && cause != Cause::died)
       fail_in_progress(cause, *running);
-    if (cause == Cause::retired && !inbox_.pending.empty() && death_ == nullptr)
+    if (leaves) {
+      // What it had not begun is to be sent elsewhere; this is what it comes back with.
+      set_death("it had nothing to do for long, and ended", by_us);
+      death_told_ = true;
+      left_ = true;
+    } else if (cause == Cause::retired && !inbox_.pending.empty() && death_ == nullptr) {
       set_death("it had run max_calls_per_worker calls", by_us);
+    }
     return end(death_);
   }
   reach(Point::parent_salvaged);
@@ -320,12 +353,8 @@ bool ProcessLink::salvage(Cause cause) noexcept {
   if (closing_ && journal.size() == 1 && journal.front()->request == Request::close) {
     // The last worker's object is gone, one way or the other.
     if (cause != Cause::retired) return false;
-    const std::byte none[State::inline_bytes]{};
-    State& errand = *inbox_.pending.pop();
-    static_cast<Errand&>(errand).failures = std::exchange(inbox_.failures, PostFailures{});
-    errand.store_small(actor::Reply::value, none, sizeof(std::uint64_t));
+    answer_farewell();
     journal.pop_front();
-    actor::finish(errand);
     return false;
   }
   try {

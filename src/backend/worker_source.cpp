@@ -88,6 +88,8 @@ process::Child WorkerSource::first(actor::Maker& maker, const sys::ForkLock& hel
   destroy_ = maker.destroy;
   of_many_ = maker.of_many;
   worker_ = maker.worker;
+  idle_limit_ = maker.idle_limit;
+  last_words_ = maker.last_words;
   if (order_.server != nullptr) {
     auto child = next(0);
     if (!replaces()) order_ = {};  // the server may end before this handler does
@@ -129,7 +131,9 @@ process::Child WorkerSource::spawn(ProcessLink& nursery, std::uint32_t generatio
                    .generation = generation,
                    .max_calls = max_calls(),
                    .worker = worker_,
-                   .of_many = of_many_};
+                   .of_many = of_many_,
+                   .idle_limit = idle_limit_.count(),
+                   .last_words = reinterpret_cast<std::uint64_t>(last_words_)};
   if (order_.server != nullptr) {
     order.make = reinterpret_cast<std::uint64_t>(order_.recipe.make);
     order.destroy = reinterpret_cast<std::uint64_t>(destroy_);

@@ -3,7 +3,7 @@
 // A worker that dies, at any step, and is replaced. Each accepted call ends exactly once, with its
 // result or with an error; none is executed twice unless it may be retried; what had not begun is
 // executed by a later worker, in order; nothing is lost. With -DRECYCLE also a worker that retires
-// after some calls: then nothing fails.
+// after some calls, with -DIDLE one that does so whenever it finds no request: then nothing fails.
 //
 // The parent keeps a journal of each message that it accepted and of which it does not know that it
 // is done. The worker notes `begun` before it executes, and publishes the reply after.
@@ -21,6 +21,8 @@
 //                   | positions start at 0, the journal is sent anew. The code also believes the
 //                   | worker's `finished`, written after a call was run: a post there is done
 //   Worker          | Worker::serve(); its stores reach the parent late and out of order (memory.pml)
+//   IDLE            | Worker::leave(). An engine's links have no journal: there Run::take_in() and mourn()
+//                   | send what comes back to another worker, and so in another order
 //   Killer          | SIGKILL and everything like it
 //
 // The parent is one thread that does one of its steps at a time: each is made under the lock.
@@ -35,6 +37,10 @@
 #define UNITS 2    // of each ring
 #ifndef DEATHS
 #define DEATHS 2
+#endif
+#ifdef IDLE
+#define LEAVES 2  // workers that do so; without a bound nothing ends
+byte leavers;
 #endif
 #ifdef RECYCLE
 #define LIFE 1  // calls that a worker executes before it retires
@@ -365,6 +371,15 @@ end:
        fi;
 #endif
        id = 0
+#ifdef IDLE
+    :: !ended && leavers < LEAVES && pieces == 0 &&
+       !IS_AT(request[worker_position % UNITS], worker_position) ->
+       leavers++;
+       reply(RETIRED, 0, 0);
+#ifndef TAKES_MORE
+       goto gone
+#endif
+#endif
     od
   } unless { killed };
 gone:

@@ -85,6 +85,8 @@ const char* name_of(Point point) {
       return "child_finished";
     case Point::child_asleep:
       return "child_asleep";
+    case Point::child_leaving:
+      return "child_leaving";
     case Point::child_closing:
       return "child_closing";
     case Point::child_closed:
@@ -114,7 +116,8 @@ const char* name_of(Point point) {
 std::vector<Point> child_points() {
   std::vector<Point> points;
   for (int i = 0; i < static_cast<int>(first_parent_point); ++i)
-    points.push_back(static_cast<Point>(i));
+    if (const auto point = static_cast<Point>(i); point != Point::child_leaving)
+      points.push_back(point);
   return points;
 }
 

@@ -28,6 +28,7 @@ inline constexpr std::size_t point_count = static_cast<std::size_t>(Point::paren
 
 /// Every point has a name here, or this does not compile.
 [[nodiscard]] const char* name_of(Point point);
+/// Those that a handler's worker meets: only an engine's leave by themselves.
 [[nodiscard]] std::vector<Point> child_points();
 [[nodiscard]] std::vector<Point> parent_points();
 

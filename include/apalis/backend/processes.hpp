@@ -70,6 +70,10 @@ class ProcessLink final : public actor::LockedSource<Link> {
   bool alive() override;
   pid_t pid() const noexcept override { return pid_.load(std::memory_order_relaxed); }
   Counts counts() override;
+  bool leaves() const noexcept override {
+    return may_leave_ && view_.control->child_bell.leaves.load(std::memory_order_relaxed) != 0;
+  }
+  bool has_left() const noexcept override { return left_; }
   void begin_sleep(channel::Bells& bells) noexcept override;
   void end_sleep() noexcept override { sleepers_.fetch_sub(1); }
   void begin_event(Deadline& next_look) noexcept override;
@@ -90,7 +94,7 @@ class ProcessLink final : public actor::LockedSource<Link> {
     died,       // by itself, or by breaking the protocol
     overdue,    // a call ran longer than it may
     cancelled,  // by force, the call in progress
-    retired,    // after max_calls_per_worker
+    retired,    // after max_calls_per_worker, or after Maker::idle_limit
     dismissed,  // by kill(), or as it did not close in time
   };
 
@@ -139,6 +143,8 @@ class ProcessLink final : public actor::LockedSource<Link> {
   bool look_after_worker() noexcept;
   void keep_time() noexcept;
   void look_at_clock() noexcept;
+  void look_at_leaver() noexcept;
+  void answer_farewell() noexcept;
   [[nodiscard]] Deadline next_overdue() const noexcept;
   void bury(Cause cause, std::string reason) noexcept;
   void set_death(std::string reason, bool killed_by_us) noexcept;
@@ -204,6 +210,9 @@ class ProcessLink final : public actor::LockedSource<Link> {
   const State* victim_ = nullptr;                      // the call that the worker is ended for
   std::chrono::nanoseconds limit_{0};                  // that the last overdue call had passed
   Deadline waiting_since_ = actor::no_deadline;        // for the object to be made
+  const bool may_leave_;                               // by itself, by Maker::idle_limit
+  std::atomic<bool> left_{false};                      // and has
+  Deadline leaves_until_ = actor::no_deadline;         // the time that it has for that
   actor::Clock::time_point started_;                   // the worker
   actor::Clock::time_point next_start_;                // of a worker, while down
   std::chrono::milliseconds backoff_{0};               // before the next replacement

@@ -77,9 +77,11 @@ class WorkerSource {
   channel::Region& region_;
   std::uint32_t slice_;
   ServerOrder order_;
-  void (*destroy_)(void*) noexcept = nullptr;  // of the maker, as the next two
+  void (*destroy_)(void*) noexcept = nullptr;  // of the maker, as the next four
   bool of_many_ = false;
   std::uint32_t worker_ = 0;
+  std::chrono::milliseconds idle_limit_{0};
+  const wire::Entry* last_words_ = nullptr;
   ProcessLink* nursery_ = nullptr;
   bool forked_threads_ = false;
 };

@@ -25,6 +25,8 @@ class RecipeMaker final : public Maker {
         make_(at<void*(wire::Reader&)>(order.make)) {
     of_many = order.of_many != 0;
     worker = order.worker;
+    idle_limit = std::chrono::milliseconds{order.idle_limit};
+    last_words = at<const wire::Entry>(order.last_words);
     arguments_.append(arguments.data(), arguments.size());
   }
 

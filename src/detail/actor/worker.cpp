@@ -29,6 +29,7 @@ constexpr int burst = 4;            // requests found without waiting between th
 constexpr std::size_t kept_heap = std::size_t{1} << 30;  // of freed memory, until it is idle
 constexpr std::size_t spare_heap = std::size_t{1} << 20;  // not worth giving back
 constexpr std::chrono::milliseconds idle_after{200};
+constexpr std::chrono::milliseconds before_first_request = std::chrono::minutes{1};
 constexpr int exit_no_memory = 71;  // EX_OSERR: not even a short reply could be sent
 
 }  // namespace
@@ -122,8 +123,10 @@ class Worker::Stream final : public wire::AttachmentReader {
 bool Worker::serve() {
   channel::Arrival arrival;
   if (!receiver_.try_take(arrival)) {
-    wait_for_request();
-    return true;
+    if (wait_for_request() || gathered_.size() != 0) [[likely]]
+      return true;
+    leave();
+    return false;
   }
   ++run_;
   reach(Point::child_taken);
@@ -183,6 +186,30 @@ void Worker::end(Answer last) {
   reach(Point::child_closed);
 }
 
+/// The end of a worker that nobody needs.
+///
+/// A request that comes after wait_for_request() looked for the last time is not lost: it has not
+/// begun, and never will, so the parent takes it back once it has our last message. Nothing has to
+/// keep the two apart, then, and a parent that publishes pays for no look at whether we leave.
+void Worker::leave() {
+  // A hint, for a parent that has something to send while we run our last words. For good, so that
+  // it can tell how long these take.
+  view_.control->child_bell.leaves.store(1, std::memory_order_relaxed);
+  reach(Point::child_leaving);
+  if (maker_.last_words != nullptr && !broken_) {
+    const std::span bytes{&maker_.last_words, 1};
+    result_.allow_attachments(false);
+    if (!residence_.run(std::as_bytes(bytes), result_) && failed_posts_++ == 0)
+      reply(Answer::post_failed, result_);
+    result_.holds().clear();
+  }
+  end(Answer::retired);
+  // Nobody may look at our remains for hours: until then we are neither awake nor anywhere.
+  view_.control->awake.counted.store(0, std::memory_order_relaxed);
+  occupancy_.sleep();
+  placement_.leave();
+}
+
 /// The head of a message, once it is whole. Pieces are copied, so that they can be released before
 /// the attachments come.
 std::span<const std::byte> Worker::whole_head(channel::Arrival& arrival) {
@@ -198,7 +225,7 @@ std::span<const std::byte> Worker::whole_head(channel::Arrival& arrival) {
 
 channel::Arrival Worker::next_piece() {
   channel::Arrival arrival;
-  while (!receiver_.try_take(arrival)) wait_for_request();
+  while (!receiver_.try_take(arrival)) (void)wait_for_request();
   return arrival;
 }
 
@@ -320,14 +347,15 @@ void Worker::send_when_possible(Try try_send) {
   if (!try_send()) [[unlikely]] {
     channel::Patience patience{occupancy_};
     while (!try_send()) {
-      if (!patience.pass()) sleep_unless([this] { return sender_.has_progress(); });
+      if (!patience.pass()) sleep_unless([this] { return sender_.has_progress(); }, no_deadline);
     }
   }
   reach(Point::child_replied);
   parent_bell_.ring();
 }
 
-void Worker::wait_for_request() {
+/// False once there was none for Maker::idle_limit.
+bool Worker::wait_for_request() {
   // No answer to our last reply can be here within the first breath. After a run of requests more
   // are on their way, and staying away longer keeps a distance to the lines that the parent writes.
   breaths_ = run_ >= burst ? std::min(2 * breaths_, most_breaths) : 1;
@@ -339,12 +367,28 @@ void Worker::wait_for_request() {
     occupancy_.breathe(breaths_);
   channel::Patience patience{occupancy_, !shared && receiver_.position() > 1};
   while (!receiver_.has_message()) {
-    if (!patience.pass()) return sleep_unless([this] { return receiver_.has_message(); });
+    if (patience.pass()) continue;
+    const auto until = when_to_leave();
+    sleep_unless([this] { return receiver_.has_message(); }, until);
+    return until == no_deadline || receiver_.has_message() || Clock::now() < until;
   }
+  return true;
+}
+
+/// Asked only before it sleeps, so that whoever is never idle pays nothing.
+Deadline Worker::when_to_leave() {
+  if (maker_.idle_limit <= std::chrono::milliseconds::zero()) return no_deadline;
+  if (const auto position = receiver_.position(); position != idle_at_) {
+    idle_at_ = position;
+    // What it was made for is on its way, and may take long to be encoded.
+    leaves_at_ = deadline_after(position == 0 ? std::max(maker_.idle_limit, before_first_request)
+                                              : maker_.idle_limit);
+  }
+  return leaves_at_;
 }
 
 template <class Ready>
-void Worker::sleep_unless(Ready ready) {
+void Worker::sleep_unless(Ready ready, Deadline until) {
   auto& counted = view_.control->awake.counted;
   counted.store(0, std::memory_order_relaxed);
   occupancy_.sleep();
@@ -357,6 +401,10 @@ void Worker::sleep_unless(Ready ready) {
     if (!self.parent_watched) limit = std::chrono::seconds{1};
     const bool spare = has_spare_memory() || RefCache::of_this_process().has_files();
     if (spare) limit = idle_after;
+    if (until != no_deadline) {
+      const auto left = std::max<std::chrono::nanoseconds>(until - Clock::now(), {});
+      limit = limit ? std::min(*limit, left) : left;
+    }
     own_bell_.sleep(ticket, limit);
     if (!self.parent_watched && sys::parent_is_gone(self.parent)) sys::exit_now(0);
     if (spare && !ready()) give_back_memory();

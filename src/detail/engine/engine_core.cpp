@@ -86,7 +86,9 @@ Pool& EngineCore::pool() {
 }
 
 std::unique_ptr<Pool> EngineCore::make_carried_pool() const {
-  auto pool = std::make_unique<Pool>(backend_, options_, workers_);
+  auto options = options_;
+  options.idle_timeout = {};  // another worker, forked later, would not be the same
+  auto pool = std::make_unique<Pool>(backend_, std::move(options), workers_);
   pool->set_hooks(hooks_);
   return pool;
 }

@@ -27,10 +27,12 @@ using Clock = actor::Clock;
 // and whoever sends it something learns of its death as well.
 constexpr std::chrono::milliseconds recently{2};
 
+constexpr std::chrono::hours a_century{100 * 365 * 24};  // far from overflowing the clock
+
 using StopState = std::unique_ptr<actor::ReplyState<void>, actor::Abandon>;
 
 void run_stop_hooks(void* seat, wire::Reader& /*arguments*/, wire::Buffer& /*result*/) {
-  static_cast<const Seat*>(seat)->stop();
+  static_cast<Seat*>(seat)->stop();
 }
 constexpr wire::Entry stop_entry{&run_stop_hooks, "on_worker_stop"};
 
@@ -67,6 +69,8 @@ actor::Link* open_link(Backend backend, const EngineOptions& options, std::uint3
       for (const auto& hook : hooks->start) hook();
     };
   actor::InPlaceMaker<Seat, const std::shared_ptr<const Hooks>&> maker{hooks};
+  maker.idle_limit = options.idle_timeout;
+  if (!hooks->stop.empty()) maker.last_words = &stop_entry;
   return backend::open_link(own, maker);
 }
 
@@ -82,17 +86,24 @@ struct Pool::Core {
   };
 
   Core(Backend b, EngineOptions o, std::size_t most)
-      : backend(b), options(std::move(o)), slots(most) {}
+      : backend(b), options(bounded(std::move(o))), slots(most) {}
+
+  static EngineOptions bounded(EngineOptions options) {
+    options.idle_timeout = std::min<std::chrono::milliseconds>(options.idle_timeout, a_century);
+    return options;
+  }
 
   StopState ask_to_stop(actor::Link& link) const;
   void end(std::vector<LinkPointer> links, std::vector<std::exception_ptr>& failures);
   std::vector<LinkPointer> take(bool idle_only);
+  [[nodiscard]] bool is_idle(const Slot& slot) const;
 
   const Backend backend;
   const EngineOptions options;
   const std::uint64_t stamp = sys::process_stamp();
-  mutable std::mutex mutex;  // of the links and hooks
+  mutable std::mutex mutex;  // of the links, leavers and hooks
   std::vector<Slot> slots;
+  std::vector<LinkPointer> leavers;  // that run their stop hooks before they end by themselves
   std::shared_ptr<const Hooks> hooks = std::make_shared<const Hooks>();
   std::atomic<Clock::rep> looked{0};  // for idle workers
 
@@ -130,10 +141,15 @@ bool Pool::is_here() const noexcept { return core_->stamp == sys::process_stamp(
 
 LinkPointer Pool::link(std::uint32_t index) {
   auto& slot = core_->slots[index];
-  const std::lock_guard lock{core_->mutex};
+  std::unique_lock lock{core_->mutex};
   const Clock::time_point idle_since{Clock::duration{slot.idle_since}};
-  if (slot.link.get() != nullptr && sys::recent_time() - idle_since > recently && !slot.link->alive())
-    std::exchange(slot.link, {})->shut(true, actor::at_once);
+  if (slot.link.get() != nullptr &&
+      (slot.link->leaves() || sys::recent_time() - idle_since > recently)) {
+    const LinkPointer known = slot.link;
+    lock.unlock();
+    lose_if_ended(index, known);
+    lock.lock();
+  }
   if (slot.link.get() == nullptr) {
     slot.link =
         LinkPointer{open_link(core_->backend, core_->options, index, most(), core_->hooks)};
@@ -160,6 +176,19 @@ void Pool::lose(std::uint32_t index, const LinkPointer& dead) noexcept {
     slot.open = nullptr;
   }
   lost->shut(true, actor::at_once);
+}
+
+/// Without the mutex, for that is when the user's hooks are told. One that is about to end has its
+/// stop hooks to run: another worker may take its place meanwhile.
+void Pool::lose_if_ended(std::uint32_t index, const LinkPointer& link) {
+  if (!link->alive()) return lose(index, link);
+  if (!link->leaves()) return;
+  auto& slot = core_->slots[index];
+  const std::lock_guard lock{core_->mutex};
+  if (slot.link.get() != link.get() || core_->leavers.size() >= most()) return;
+  core_->leavers.push_back(link);
+  slot.link = {};
+  slot.open = nullptr;
 }
 
 void Pool::add_load(std::uint32_t index, int batches) noexcept {
@@ -200,26 +229,37 @@ void Pool::set_hooks(Hooks hooks) {
 }
 
 std::vector<pid_t> Pool::pids() const {
+  std::vector<LinkPointer> links;
+  {
+    const std::lock_guard lock{core_->mutex};
+    for (const auto& slot : core_->slots)
+      if (slot.link.get() != nullptr) links.push_back(slot.link);
+  }
   std::vector<pid_t> all;
-  const std::lock_guard lock{core_->mutex};
-  for (const auto& slot : core_->slots)
-    if (slot.link.get() != nullptr) all.push_back(slot.link->pid());
+  for (const auto& link : links)
+    if (link->alive()) all.push_back(link->pid());
   return all;
 }
 
 // --- Their end -----------------------------------------------------------------------------------
 
+/// Whether it has had nothing to do for idle_timeout.
+bool Pool::Core::is_idle(const Slot& slot) const {
+  return slot.open != nullptr && slot.load == 0 &&
+         Clock::now() - Clock::time_point{Clock::duration{slot.idle_since}} >= options.idle_timeout;
+}
+
 std::vector<LinkPointer> Pool::Core::take(bool idle_only) {
   std::vector<LinkPointer> links;
-  const auto now = Clock::now().time_since_epoch();
   const std::lock_guard lock{mutex};
   for (auto& slot : slots) {
-    if (slot.link.get() == nullptr) continue;
-    if (idle_only && (slot.load != 0 || now - Clock::duration{slot.idle_since} <
-                                            options.idle_timeout))
-      continue;
+    if (slot.open == nullptr || (idle_only && !is_idle(slot))) continue;
     links.push_back(std::exchange(slot.link, {}));
     slot.open = nullptr;
+  }
+  if (!idle_only) {
+    links.insert(links.end(), leavers.begin(), leavers.end());
+    leavers.clear();
   }
   return links;
 }
@@ -247,7 +287,9 @@ void Pool::Core::end(std::vector<LinkPointer> links, std::vector<std::exception_
     }
     for (auto& state : states) {
       if (state == nullptr || !state->source()->wait(*state, deadline)) continue;
-      if (auto error = state->error()) failures.push_back(std::move(error));
+      auto error = state->error();
+      // One that had left has run its hooks by itself.
+      if (error != nullptr && !state->source()->has_left()) failures.push_back(std::move(error));
     }
   }
   for (auto& link : links) link->begin_close(false);
@@ -282,6 +324,29 @@ void Pool::drop_state(std::uint64_t id) noexcept {
   }
 }
 
+/// Worker processes end by themselves (Maker::idle_limit): here they are reaped.
+void Pool::lose_leavers() {
+  for (std::uint32_t i = 0; i < most(); ++i) {
+    LinkPointer link;
+    if (core_->is_idle(core_->slots[i])) {
+      const std::lock_guard lock{core_->mutex};
+      link = core_->slots[i].link;
+    }
+    if (link.get() != nullptr) lose_if_ended(i, link);
+  }
+  std::vector<LinkPointer> leavers;
+  {
+    const std::lock_guard lock{core_->mutex};
+    leavers = core_->leavers;
+  }
+  std::erase_if(leavers, [](const LinkPointer& link) { return link->alive(); });
+  if (leavers.empty()) return;
+  const std::lock_guard lock{core_->mutex};
+  std::erase_if(core_->leavers, [&](const LinkPointer& link) {
+    return std::ranges::any_of(leavers, [&](const LinkPointer& l) { return l.get() == link.get(); });
+  });
+}
+
 void Pool::end_idle() {
   const auto timeout = core_->options.idle_timeout;
   if (timeout <= std::chrono::milliseconds::zero()) return;
@@ -289,6 +354,7 @@ void Pool::end_idle() {
   const Clock::time_point looked{Clock::duration{core_->looked.load()}};
   if (now - looked < std::min<Clock::duration>(timeout, recently)) return;
   core_->looked = now.time_since_epoch().count();
+  if (core_->backend == Backend::processes) return lose_leavers();
   auto links = core_->take(true);
   if (links.empty()) return;
   std::vector<std::exception_ptr> failures;

@@ -233,7 +233,7 @@ std::unique_ptr<Batch> Run::fresh() {
   if (spare_.empty()) return std::make_unique<Batch>();
   auto batch = std::move(spare_.back());
   spare_.pop_back();
-  batch->skip = batch->attempts = batch->unbegun = 0;
+  batch->skip = batch->attempts = batch->unbegun = batch->leavers = 0;
   batch->done = batch->limited = false;
   batch->reply = {};
   batch->error = nullptr;
@@ -262,7 +262,7 @@ void Run::fill() {
     if (again != nullptr) {
       --lost_;
       launch(*again, *lane);
-    } else if (!launch_next(*lane)) {
+    } else if (!launch_next(*lane) && lost_ == 0) {
       return;
     }
   }
@@ -300,7 +300,7 @@ std::optional<std::uint32_t> Run::pick_lane() {
   for (std::uint32_t i = 0; i < lanes_.size() && looked_at < useful; ++i) {
     if (useful < lanes_.size() && is_late(lanes_[i])) continue;
     ++looked_at;
-    if (lanes_[i].flying >= depth || lanes_[i].refused) continue;
+    if (lanes_[i].flying >= depth || lanes_[i].refused || lanes_[i].leaves) continue;
     if (avoids && pool_.orphans(i) != 0) continue;
     // Others' batches count as well: two maps at once share the workers.
     const int load = 2 * std::max(pool_.load(i), static_cast<int>(lanes_[i].flying)) +
@@ -327,9 +327,17 @@ bool Run::has_lane_without_orphans() const {
   return false;
 }
 
-/// False if the system refused it, and there are others.
+/// False if the system refused it and there are others, or if there is something new to choose from.
 bool Run::open_lane(std::uint32_t index) {
   Lane& lane = lanes_[index];
+  if (lane.link.get() != nullptr && lane.link->leaves()) [[unlikely]] {
+    // What it had begun it has answered, and the rest comes back once it has ended.
+    lane.link->poll();
+    take_in();
+    lane.leaves = lane.flying != 0;
+    if (!lane.leaves) lane.forget_worker();
+    return false;
+  }
   if (lane.link.get() != nullptr && (lane.flying != 0 || pool_.has(index, lane.link))) return true;
   try {
     lane.link = pool_.link(index);
@@ -372,6 +380,11 @@ void Run::submit(Batch& batch, Lane& lane) {
 
 void Run::launch(Batch& batch, std::uint32_t index) {
   Lane& lane = lanes_[index];
+  // Perhaps while the items were fetched, which may take long.
+  if (lane.link->leaves() && may_leave(batch)) [[unlikely]] {
+    ++lost_;
+    return;
+  }
   const BatchHeader header{id_, batch.skip, batch.count, static_cast<std::uint32_t>(batch.first),
                            static_cast<std::uint32_t>(batch.first >> 32)};
   std::memcpy(batch.message.data() + header_at, &header, sizeof header);
@@ -408,11 +421,9 @@ void Run::refuse(Batch& batch) {
 
 void Run::lose_lane(std::uint32_t index) noexcept {
   Lane& lane = lanes_[index];
-  ++counts_[index].restarts;
+  if (!lane.link->has_left()) ++counts_[index].restarts;
   pool_.lose(index, lane.link);
-  lane.link = {};
-  lane.frame.reset();
-  lane.is_set_up = false;
+  lane.forget_worker();
 }
 
 Batch* Run::find_lost() const noexcept {
@@ -625,7 +636,10 @@ void Run::take_in() {
 /// It is with its worker no more.
 void Run::land(const Batch& batch) {
   Lane& lane = lanes_[batch.lane];
-  if (--lane.flying == 0) counts_[batch.lane].active += now() - lane.active_since;
+  if (--lane.flying == 0) {
+    counts_[batch.lane].active += now() - lane.active_since;
+    lane.leaves = false;
+  }
   pool_.add_load(batch.lane, -1);
 }
 
@@ -667,9 +681,18 @@ bool Run::settle(Batch& batch) {
   return true;
 }
 
+/// Whether one more worker may end, being idle, instead of beginning this batch: each of those that
+/// there are may and, if this thread is kept from sending, some new ones; but not all, as one might
+/// that went astray.
+bool Run::may_leave(Batch& batch) const noexcept {
+  constexpr std::size_t most_new_leavers = 100;
+  return batch.leavers++ < lanes_.size() + most_new_leavers;
+}
+
 /// A worker died while it ran this one, or before it began it.
 void Run::mourn(Batch& batch) {
-  if (!had_begun(batch.error) && batch.unbegun++ < most_refusals) {
+  const bool left = batch.state->source()->has_left() && may_leave(batch);
+  if (!had_begun(batch.error) && (left || batch.unbegun++ < most_refusals)) {
     batch.error = nullptr;
     batch.state.reset();
     ++lost_;

@@ -13,7 +13,8 @@ constinit thread_local bool inside = false;
 Seat::Seat(std::shared_ptr<const Hooks> hooks) noexcept : hooks_(std::move(hooks)) {}
 Seat::~Seat() = default;
 
-void Seat::stop() const {
+void Seat::stop() {
+  if (std::exchange(stopped_, true)) return;
   for (const auto& hook : hooks_->stop) hook();
 }
 

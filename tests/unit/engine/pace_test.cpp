@@ -86,10 +86,10 @@ TEST_CASE("a batch is a message that finds room beside others", "[pace]") {
   constexpr std::size_t large = 10'000;
   for (int i = 0; i < 10; ++i) {
     const auto size = pace.next(1'000'000);
-    CHECK(size * large <= 8 * 40'000);
+    CHECK(size * large <= 8 * 56'000);
     pace.learn(size, 100ns * size, large * size);
   }
-  CHECK(pace.next(1'000'000) * large <= 40'000);
+  CHECK(pace.next(1'000'000) * large <= 56'000);
 }
 
 TEST_CASE("no worker is woken for less than that costs", "[pace]") {

@@ -10,7 +10,9 @@
 #include <apalis/detail/sys/modules.hpp>
 #include <apalis/detail/wire/buffer.hpp>
 #include <apalis/detail/wire/reader.hpp>
+#include <apalis/detail/wire/thunk.hpp>
 #include <apalis/options.hpp>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -51,6 +53,12 @@ class Maker {
   bool may_have_blocks = true;
   /// And other workers will be made of that.
   bool keeps_for_others = false;
+
+  /// A worker process that had nothing to do for that long ends by itself, and none takes its place:
+  /// see Source::has_left(). Zero: never. Not with Options::restart or max_calls_per_worker.
+  std::chrono::milliseconds idle_limit{0};
+  /// What it runs on its object before that, if anything: a post without arguments.
+  const wire::Entry* last_words = nullptr;
 
  protected:
   explicit Maker(void (*d)(void*) noexcept) noexcept : destroy(d) {}
@@ -114,6 +122,10 @@ class Link : public Source {
 
   /// Whether the worker can still run calls.
   [[nodiscard]] virtual bool alive() = 0;
+
+  /// Whether the worker is about to end by itself, or has: by its own account, which costs no more
+  /// than sending it something. It takes up nothing any more.
+  [[nodiscard]] virtual bool leaves() const noexcept { return false; }
 
   /// How often the worker was replaced.
   struct Counts {

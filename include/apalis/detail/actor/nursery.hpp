@@ -23,12 +23,14 @@ struct SpawnOrder {
   std::uint64_t max_calls = 0;
   std::uint32_t worker = 0;   // as Maker::worker
   std::uint32_t of_many = 0;  // as Maker::of_many
+  std::int64_t idle_limit = 0;  // ms, as Maker::idle_limit
   // Of a nursery without a maker: what to make the object by. Addresses in the image, which parent
   // and nursery share.
   std::uint64_t make = 0;
   std::uint64_t destroy = 0;
   std::uint64_t on_start = 0;
   std::uint64_t prepare = 0;  // of a std::function<void()> that was there before the nursery was
+  std::uint64_t last_words = 0;  // as Maker::last_words
 };
 
 /// **Owns** nothing: its maker, if it has one, is the forking parent's, in this process's copy of

@@ -22,8 +22,8 @@ enum class Answer : std::uint8_t {
   exception,    // an encoded exception
   cancelled,    // dropped before it began
   post_failed,  // the encoded exception of a post; answers no request
-  retired,      // the last message of a worker that has done its share, like the reply to a close;
-                // answers no request
+  retired,      // the last message of a worker that has done its share, or had nothing to do for
+                // long: like the reply to a close, but it answers no request
   value_with_blocks,  // the encoded result, then channel::finish_reply()
 };
 

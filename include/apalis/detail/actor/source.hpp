@@ -120,6 +120,10 @@ class Source {
 
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
 
+  /// Whether the worker has ended by itself: see Maker::idle_limit. What it was sent and had not
+  /// begun fails with a WorkerDied that names no call, and can be sent to another one.
+  [[nodiscard]] virtual bool has_left() const noexcept { return false; }
+
   /// A state that no reply settles has its outcome: it was computed.
   virtual void settle(State& state) noexcept = 0;
 

@@ -46,7 +46,9 @@ class Worker final : public process::ChildBody {
 
  private:
   void make_object();
-  void wait_for_request();
+  [[nodiscard]] bool wait_for_request();
+  [[nodiscard]] Deadline when_to_leave();
+  void leave();
   [[nodiscard]] bool serve();  // one request; false after the last
   class Stream;
   [[nodiscard]] std::span<const std::byte> whole_head(channel::Arrival& arrival);
@@ -63,7 +65,7 @@ class Worker final : public process::ChildBody {
   template <class Try>
   void send_when_possible(Try try_send);
   template <class Ready>
-  void sleep_unless(Ready ready);
+  void sleep_unless(Ready ready, Deadline until);
   [[nodiscard]] bool has_spare_memory() const noexcept;
   void give_back_memory() noexcept;
 
@@ -92,6 +94,8 @@ class Worker final : public process::ChildBody {
   std::size_t lean_heap_end_ = 0;     // when no memory was kept for later
   std::uint64_t failed_posts_ = 0;   // since the last drain
   std::uint64_t served_ = 0;         // calls and posts begun
+  std::uint32_t idle_at_ = channel::nothing_yet;  // requests there were when it last became idle
+  Deadline leaves_at_ = no_deadline;              // if none comes until then
 };
 
 }  // namespace apalis::detail::actor

@@ -82,6 +82,7 @@ struct alignas(line_pair) Progress {
 struct alignas(line_pair) Bell {
   std::atomic<std::uint32_t> asleep;
   std::atomic<std::uint32_t> epoch;
+  std::atomic<std::uint32_t> leaves;  // the child ends by itself, and takes up nothing any more: 1
 };
 
 /// The core on which a process began its last wait, plus 1; 0 if it has not waited yet. A hint.

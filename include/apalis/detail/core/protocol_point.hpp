@@ -21,6 +21,7 @@ enum class Point {
   child_released,   // the request's room was given back
   child_finished,   // a post was run and said so
   child_asleep,     // about to sleep
+  child_leaving,    // it had nothing to do for so long that it ends: looked for the last time
   child_closing,    // the object is destroyed, not yet said so
   child_closed,     // and said so
   // In the parent.

@@ -49,6 +49,7 @@ struct Batch {
   std::uint32_t lane = 0;
   std::uint32_t attempts = 0;  // that a worker did not survive
   std::uint32_t unbegun = 0;   // workers that died before they began it
+  std::uint32_t leavers = 0;   // and that had ended since they were idle
   std::uint64_t serial = 0;    // of its sending
   bool done = false;
   bool limited = false;        // the worker was told to begin no more than `count`, or fewer

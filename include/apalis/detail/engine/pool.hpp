@@ -91,12 +91,16 @@ class Pool {
   /// Ends a state in the workers that there are.
   void drop_state(std::uint64_t id) noexcept;
 
-  /// Ends the workers that have had nothing to do for EngineOptions::idle_timeout.
+  /// Ends the threads that have had nothing to do for EngineOptions::idle_timeout, and looks which
+  /// processes have ended by themselves. Throws what the threads' stop hooks throw.
   void end_idle();
   /// Ends all workers, after what they were given. Throws what the stop hooks throw.
   void close();
 
  private:
+  void lose_if_ended(std::uint32_t index, const LinkPointer& link);
+  void lose_leavers();
+
   struct Core;
   std::unique_ptr<Core> core_;
 };

@@ -100,6 +100,7 @@ class Run {
   [[nodiscard]] bool is_first_of_all() const;
   void take_in();
   [[nodiscard]] bool settle(Batch& batch);
+  [[nodiscard]] bool may_leave(Batch& batch) const noexcept;
   void mourn(Batch& batch);
   [[nodiscard]] bool is_all_sent() const;
   [[nodiscard]] bool may_share() const;

@@ -20,9 +20,16 @@ struct Lane {
   OwnedPart frame;  // the message that set it up
   bool is_set_up = false;
   bool refused = false;  // by the system
+  bool leaves = false;   // its worker ends, and has not yet given back what it has not begun
   std::uint32_t flying = 0;
   actor::Clock::time_point active_since;  // if it has any
   actor::Clock::time_point head_since;    // it has been at the first of them, at most
+
+  void forget_worker() noexcept {
+    link = {};
+    frame.reset();
+    is_set_up = leaves = false;
+  }
 };
 
 /// **Owns** the batches of a run. Empty between two runs, but for what is there to be used again.

@@ -34,7 +34,8 @@ class Seat {
   Seat& operator=(const Seat&) = delete;
   ~Seat();
 
-  void stop() const;
+  /// Runs the stop hooks, once: the pool may ask for it, and the worker leave before it is closed.
+  void stop();
 
   /// Null if there is none.
   [[nodiscard]] Frame* frame(std::uint32_t run) const noexcept;
@@ -61,6 +62,7 @@ class Seat {
   void keep_state(std::uint64_t id, std::shared_ptr<void> state);
 
   std::shared_ptr<const Hooks> hooks_;  // as they were at the fork
+  bool stopped_ = false;
   std::vector<std::pair<std::uint32_t, std::unique_ptr<Frame>>> frames_;  // of runs under way
   std::vector<std::pair<std::uint64_t, std::shared_ptr<void>>> states_;
   std::uint64_t peak_memory_ = 0;  // when last asked for
