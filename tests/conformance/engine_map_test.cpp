@@ -725,7 +725,7 @@ TEST_CASE("an engine is named by what there is", "[engine]") {
   CHECK(Engine{"multithread"}.backend() == apalis::Backend::threads);
   CHECK_THROWS_WITH(Engine{"dask"}, ContainsSubstring("'processes' on one machine"));
   CHECK_THROWS_WITH(Engine{"kubernetes"}, ContainsSubstring("'mpi' on several"));
-  CHECK_THROWS_WITH(Engine{"Processes"}, ContainsSubstring("use 'processes', 'threads' or 'serial'"));
+  CHECK_THROWS_WITH(Engine{"Processes"}, ContainsSubstring("use 'processes', 'threads'"));
 }
 
 TEST_CASE("workers are made when they are needed, and end when they are idle", "[engine]") {

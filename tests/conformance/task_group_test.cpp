@@ -68,7 +68,7 @@ struct Power {
   }
 };
 
-int connections = 0;  // of this worker
+std::atomic<int> connections{0};  // of this worker; threads share it
 
 }  // namespace
 
