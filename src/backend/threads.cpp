@@ -101,7 +101,7 @@ void ThreadLink::enqueue(Lock& lock, Request request, const wire::Buffer& messag
     room_.wait(lock, [this] { return queue_.size() < most_queued; });
     --waiting_for_room_;
   }
-  Item& item = queue_.emplace_back(Item{request, {}, state});
+  Item& item = queue_.emplace_back(Item{request, {}, state, all_steps});
   try {
     item.message.append_all(message);
   } catch (...) {
@@ -174,10 +174,19 @@ bool ThreadLink::cancel(State& state, Cancel how) {
   return false;
 }
 
+bool ThreadLink::is_queued(const State& state) const noexcept {
+  return std::ranges::find(queue_, &state, &Item::state) != queue_.end();
+}
+
 std::optional<std::uint32_t> ThreadLink::limit_steps(const State& state, std::uint32_t most) {
   {
     const Lock lock{mutex_};
-    if (running_ != &state) return std::nullopt;
+    if (running_ != &state) {
+      const auto at = std::ranges::find(queue_, &state, &Item::state);
+      if (at == queue_.end()) return std::nullopt;
+      at->most_steps = most;
+      return 0;
+    }
     const auto call = static_cast<std::uint32_t>(current_.order);
     current_.step_limit.store(actor::limit_word(call, most), std::memory_order_relaxed);
   }
@@ -187,7 +196,7 @@ std::optional<std::uint32_t> ThreadLink::limit_steps(const State& state, std::ui
 
 std::uint32_t ThreadLink::steps_begun(const State& state) const noexcept {
   const Lock lock{mutex_};
-  if (running_ != &state) return all_steps;
+  if (running_ != &state) return is_queued(state) ? 0 : all_steps;
   const auto word = current_.steps.load(std::memory_order_acquire);  // partner: Steps::begin()
   const bool is_its = actor::call_of(word) == static_cast<std::uint32_t>(current_.order);
   return is_its ? actor::number_in(word) : 0;
@@ -331,6 +340,10 @@ ThreadLink::Item ThreadLink::next_item() {
         queued_.store(queue_.size(), std::memory_order_relaxed);
         running_ = item.state;
         ++current_.order;
+        const auto call = static_cast<std::uint32_t>(current_.order);
+        current_.step_limit.store(
+            item.most_steps != all_steps ? actor::limit_word(call, item.most_steps) : 0,
+            std::memory_order_relaxed);
         if (waiting_for_room_ > 0) room_.notify_one();
         return item;
       }

@@ -2,12 +2,15 @@
 // Batches of a measured size: a worker with nothing to do gets what another one has not begun.
 #include <sys/mman.h>
 
+#include <apalis/by_value.hpp>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <new>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "engines.hpp"
@@ -77,6 +80,27 @@ TEST_CASE("what stands behind an item that takes long is run by others", "[engin
       numbers(count));
   CHECK(results == numbers(count));
   CHECK(ran[0] == count - 1);
+}
+
+TEST_CASE("a few long items run side by side, whether workers sleep or not", "[engine]") {
+  const auto kind = each_engine();
+  CAPTURE(kind);
+  if (runs_here(kind)) return;
+  const Engine engine = make_engine(kind);
+  const Counters begun{1};
+  constexpr int rounds = 30;
+  for (int round = 1; round <= rounds; ++round) {
+    const int all = round * kind.workers;
+    // Each waits for all others of its round.
+    const auto meet = apalis::by_value([counter = &begun[0], all](int x) {
+      const auto patience_ends = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+      ++*counter;
+      while (*counter < all && std::chrono::steady_clock::now() < patience_ends)
+        std::this_thread::yield();
+      return *counter >= all ? x : -1;
+    });
+    REQUIRE(engine.map(meet, numbers(kind.workers)) == numbers(kind.workers));
+  }
 }
 
 TEST_CASE("however items are shared out, each runs once", "[engine]") {

@@ -70,6 +70,7 @@ class ThreadLink final : public actor::LockedSource<Link> {
     Request request = Request::call;
     wire::Buffer message;
     State* state = nullptr;  // null for a post
+    std::uint32_t most_steps = all_steps;
   };
 
   ThreadLink(const Options& options, Maker& maker, channel::Region& region);
@@ -79,6 +80,7 @@ class ThreadLink final : public actor::LockedSource<Link> {
   void require_open() const;
   void discard_queued() noexcept;
   void close_until(Deadline patience);
+  [[nodiscard]] bool is_queued(const State& state) const noexcept;
   void report(Lock& lock) noexcept;
   void wake_waiters() noexcept override { parent_bell_.ring(); }
   void note_awaited() override { join_agenda(); }

@@ -306,7 +306,7 @@ std::unique_ptr<RunScratch> Pool::take_scratch() {
 
 void Pool::keep_scratch(std::unique_ptr<RunScratch> scratch) noexcept {
   const std::lock_guard lock{core_->scratch_mutex};
-  core_->scratch = std::move(scratch);
+  core_->scratch.swap(scratch);  // another run's ends without the lock
 }
 
 void Pool::drop_state(std::uint64_t id) noexcept {
@@ -354,7 +354,7 @@ void Pool::end_idle() {
   const Clock::time_point looked{Clock::duration{core_->looked.load()}};
   if (now - looked < std::min<Clock::duration>(timeout, recently)) return;
   core_->looked = now.time_since_epoch().count();
-  if (core_->backend == Backend::processes) return lose_leavers();
+  if (capabilities(core_->backend).isolates) return lose_leavers();
   auto links = core_->take(true);
   if (links.empty()) return;
   std::vector<std::exception_ptr> failures;

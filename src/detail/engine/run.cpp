@@ -66,6 +66,7 @@ void RunScratch::end() noexcept {
   lanes.clear();
   batches.clear();
   flying.clear();
+  landed.clear();
   sources.clear();
   if (sizes.capacity() > most_sizes) sizes = {};
   sizes.clear();
@@ -260,8 +261,8 @@ void Run::fill() {
     if (!lane) return;
     if (!open_lane(*lane)) continue;
     if (again != nullptr) {
-      --lost_;
       launch(*again, *lane);
+      --lost_;
     } else if (!launch_next(*lane) && lost_ == 0) {
       return;
     }
@@ -291,7 +292,7 @@ bool Run::launch_next(std::uint32_t lane) {
 /// The worker with the least to do; one that is there rather than another one.
 std::optional<std::uint32_t> Run::pick_lane() {
   const auto depth = options_.depth != 0 ? options_.depth : pace_.depth();
-  const auto useful = pace_.useful_workers(left());
+  const auto useful = pace_.useful_workers(to_be_sent());
   // What comes behind a batch that nobody waits for may have to wait for long.
   const bool avoids = options_.depth == 1 && has_lane_without_orphans();
   std::optional<std::uint32_t> best;
@@ -310,6 +311,15 @@ std::optional<std::uint32_t> Run::pick_lane() {
     least = load;
   }
   return best;
+}
+
+/// Items, as far as their number is known.
+std::optional<std::size_t> Run::to_be_sent() const {
+  auto items = left();
+  if (items && lost_ != 0)
+    for (const auto& batch : batches_)
+      if (is_lost(*batch)) *items += batch->count;
+  return items;
 }
 
 /// Whether its worker is at one batch for so long that others had better not wait for that.
@@ -340,6 +350,7 @@ bool Run::open_lane(std::uint32_t index) {
   }
   if (lane.link.get() != nullptr && (lane.flying != 0 || pool_.has(index, lane.link))) return true;
   try {
+    if (!pool_.is_open(index)) now_.reset();  // to make one takes long
     lane.link = pool_.link(index);
   } catch (const SystemError& error) {
     const bool others = std::ranges::any_of(
@@ -426,9 +437,14 @@ void Run::lose_lane(std::uint32_t index) noexcept {
   lane.forget_worker();
 }
 
+/// Whether it is to be sent again.
+bool Run::is_lost(const Batch& batch) const noexcept {
+  return !batch.done && batch.state == nullptr && batch.begin() < last_wanted_;
+}
+
 Batch* Run::find_lost() const noexcept {
   for (const auto& batch : batches_)
-    if (!batch->done && batch->state == nullptr && batch->first <= last_wanted_) return batch.get();
+    if (is_lost(*batch)) return batch.get();
   return nullptr;
 }
 
@@ -439,6 +455,7 @@ Batch* Run::find_lost() const noexcept {
 bool Run::share() {
   constexpr std::chrono::microseconds worth_waking{50};
   constexpr std::chrono::milliseconds worth_making{5};
+  if (Batch* const first = long_first()) return take_back(*first, 1) != nullptr;
   if (!may_share()) return false;
   const auto idle = idle_lane();
   if (!idle) return false;
@@ -446,11 +463,9 @@ bool Run::share() {
       pool_.is_open(*idle) ? std::chrono::nanoseconds{worth_waking} : worth_making;
   Batch* found = nullptr;
   std::uint32_t keep = 0;
-  std::uint64_t seen = 0;  // lanes whose first batch was looked at, as far as they fit
+  ++looks_;
   for (Batch* const batch : flying_batches_) {
-    const auto bit = std::uint64_t{1} << batch->lane % 64;
-    const bool is_first = (seen & bit) == 0;
-    seen |= bit;
+    const bool is_first = std::exchange(lanes_[batch->lane].looked_at, looks_) != looks_;
     const auto [rest, half] = rest_of(*batch, is_first);
     if (rest <= longest) continue;
     longest = rest;
@@ -461,10 +476,19 @@ bool Run::share() {
   Batch* const taken = keep == 0 ? take_back(*found) : take_back(*found, keep);
   if (taken == nullptr) return false;
   if (open_lane(*idle)) {
-    --lost_;
     launch(*taken, *idle);
+    --lost_;
   }
   return true;
+}
+
+/// A batch of several items that was sent before anything was known of them, and takes long. (It
+/// could not be limited at once if another call of its worker was.)
+Batch* Run::long_first() const {
+  if (!pace_.is_probing() || !waited_for_first_ || last_wanted_ != everything) return nullptr;
+  const auto at = std::ranges::find_if(
+      flying_batches_, [](const Batch* batch) { return batch->count > 1 && !batch->limited; });
+  return at != flying_batches_.end() ? *at : nullptr;
 }
 
 /// Whether some worker may have more than it can begin at once, and all of it is wanted.
@@ -496,9 +520,13 @@ Run::Rest Run::rest_of(const Batch& batch, bool is_first) {
   if (begun >= batch.count) return {};
   const auto rest = batch.count - begun;
   const auto expected = pace_.expected(rest);
-  // The one that its worker is at may take as long again as it has until now.
-  if (begun == 0) return {expected + elapsed, 0};
-  return {std::max(expected, elapsed / begun * rest), begun + rest / 2};
+  if (begun > 0) return {std::max(expected, elapsed / begun * rest), begun + rest / 2};
+  // What its worker is at may take as long again as it has until now.
+  if (!is_first) return {expected + elapsed, 0};
+  // Its worker wakes, and another one would have to wake as well; unless it is kept from that.
+  constexpr std::chrono::milliseconds long_sleep{10};
+  if (elapsed < long_sleep && rest == 1) return {};
+  return {expected + elapsed, elapsed < long_sleep ? rest / 2 : 0};
 }
 
 /// All of it, to be sent again, if its worker has not begun it; else null.
@@ -557,7 +585,8 @@ bool Run::wait_for_some(actor::Deadline deadline) {
     return true;
   }
   // What was too little to be shared may turn out to take long: nobody would tell.
-  const bool looks_again = (lost_ != 0 || may_share() || may_send()) && idle_lane();
+  const bool waits = (lost_ != 0 && find_lost() != nullptr) || long_first() != nullptr;
+  const bool looks_again = (waits || may_share() || may_send()) && idle_lane();
   const auto until = looks_again ? std::min(deadline, now() + pause_) : deadline;
   if (wait_until(until)) {
     pause_ = shortest_pause;
@@ -601,13 +630,20 @@ bool Run::wait_until(actor::Deadline deadline) {
 }
 
 void Run::take_in() {
-  // Of a worker that died, what it ran is the first of what it was sent.
-  std::vector<Batch*> unfinished;
+  auto& landed = room_->landed;
+  landed.clear();
+  landed.reserve(flying_batches_.size());
   std::erase_if(flying_batches_, [&](Batch* batch) {
     if (!batch->state->has_outcome()) return false;
     land(*batch);
     lanes_[batch->lane].head_since = now();
-    if (batch->state->was_cancelled()) return true;  // by note_failure(): nobody wants it
+    landed.push_back(batch);
+    return true;
+  });
+  // Of a worker that died, what it ran is the first of what it was sent.
+  std::vector<Batch*> unfinished;
+  for (Batch* const batch : landed) {
+    if (batch->state->was_cancelled()) continue;  // by note_failure(): nobody wants it
     if (!settle(*batch)) {
       unfinished.push_back(batch);
     } else if (!batch->failed() && batch->reply.values == 0 && batch->limited) {
@@ -617,8 +653,7 @@ void Run::take_in() {
       ++done_;
       if (batch->failed() && !options_.collects) note_failure(*batch);
     }
-    return true;
-  });
+  }
   std::ranges::sort(unfinished, {}, [](const Batch* b) { return std::pair{b->lane, b->serial}; });
   for (std::size_t i = 0; i < unfinished.size(); ++i) {
     Batch& batch = *unfinished[i];
@@ -692,14 +727,16 @@ bool Run::may_leave(Batch& batch) const noexcept {
 /// A worker died while it ran this one, or before it began it.
 void Run::mourn(Batch& batch) {
   const bool left = batch.state->source()->has_left() && may_leave(batch);
-  if (!had_begun(batch.error) && (left || batch.unbegun++ < most_refusals)) {
+  const auto begun = static_cast<actor::Link*>(batch.state->source())->steps_begun(*batch.state);
+  // The call that it died in may be another map's, with this one behind it.
+  const bool is_unbegun = !had_begun(batch.error) || begun == 0;
+  if (is_unbegun && (left || batch.unbegun++ < most_refusals)) {
     batch.error = nullptr;
     batch.state.reset();
     ++lost_;
     return;
   }
   // What it had not begun goes elsewhere in any case.
-  const auto begun = static_cast<actor::Link*>(batch.state->source())->steps_begun(*batch.state);
   if (begun < batch.count && batch.count > 1) {
     (void)divide(batch, std::max(begun, 1U));
     ++lost_;

@@ -93,6 +93,7 @@ class Run {
   void drop_frame_of(const Lane& lane) noexcept;
   void launch(Batch& batch, std::uint32_t index);
   void lose_lane(std::uint32_t index) noexcept;
+  [[nodiscard]] bool is_lost(const Batch& batch) const noexcept;
   [[nodiscard]] Batch* find_lost() const noexcept;
   void refuse(Batch& batch);
   [[nodiscard]] bool wait_for_some(actor::Deadline deadline);
@@ -103,6 +104,8 @@ class Run {
   [[nodiscard]] bool may_leave(Batch& batch) const noexcept;
   void mourn(Batch& batch);
   [[nodiscard]] bool is_all_sent() const;
+  [[nodiscard]] std::optional<std::size_t> to_be_sent() const;
+  [[nodiscard]] Batch* long_first() const;
   [[nodiscard]] bool may_share() const;
   [[nodiscard]] bool share();
   [[nodiscard]] std::optional<std::uint32_t> idle_lane() const;
@@ -132,6 +135,7 @@ class Run {
   std::uint64_t next_item_ = 0;
   std::uint64_t last_wanted_ = everything;  // item that a batch may begin with
   std::uint64_t launches_ = 0;
+  std::uint64_t looks_ = 0;  // by share()
   std::size_t done_ = 0;
   std::size_t lost_ = 0;  // batches to be sent again
   unsigned refusals_ = 0;  // by workers that died before they were sent anything

@@ -24,6 +24,7 @@ struct Lane {
   std::uint32_t flying = 0;
   actor::Clock::time_point active_since;  // if it has any
   actor::Clock::time_point head_since;    // it has been at the first of them, at most
+  std::uint64_t looked_at = 0;            // by which of Run::share()'s looks
 
   void forget_worker() noexcept {
     link = {};
@@ -39,6 +40,7 @@ struct RunScratch {
   std::vector<std::uint32_t> sizes;           // of the batches that came back
   std::deque<std::unique_ptr<Batch>> batches;  // that were not consumed, in order
   std::vector<Batch*> flying;                  // of them, in the order of their sending
+  std::vector<Batch*> landed;                  // and came back just now
   std::vector<std::unique_ptr<Batch>> spare;
   std::vector<actor::Source*> sources;  // to wait for
 

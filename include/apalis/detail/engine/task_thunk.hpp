@@ -6,6 +6,7 @@
 // Message: [Entry*][BatchHeader][callable][arguments]. Reply: [ReplyHeader][result or failure].
 
 #include <apalis/detail/core/signature.hpp>
+#include <apalis/detail/actor/steps.hpp>
 #include <apalis/detail/engine/engine_batch.hpp>
 #include <apalis/detail/engine/map_shape.hpp>
 #include <apalis/detail/engine/map_thunk.hpp>
@@ -210,6 +211,7 @@ struct TaskThunk {
     result.allow_attachments(false);
     const BatchClock clock{*static_cast<Seat*>(seat), result};
     const std::size_t good = result.size();
+    (void)actor::Steps{}.begin(0);  // should the worker die, it is known that this had begun
     try {
       call(message, [&](const auto&... returned) {
         if constexpr (!std::is_void_v<R>) Codec::template encode<R>(result, returned...);
