@@ -13,6 +13,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <initializer_list>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -244,34 +245,37 @@ TEST_CASE("a whole life makes every call that can be refused", "[injection]") {
   ::munmap(memory, sizeof counts);
 }
 
-TEST_CASE("each call refused once, at its first or at a later time", "[injection]") {
-  const bool served = GENERATE(false, true);
+namespace {
+
+/// Each call refused at each of `times`.
+void refuse_each(bool served, bool once, std::initializer_list<int> times) {
   for (int i = 0; i < sys::call_count; ++i) {
     const auto call = static_cast<Call>(i);
     for (const int error : row_of(call).errors)
-      for (const int time : {0, 1, 2, 4}) {
-        INFO(row_of(call).name << ", errno " << error << ", time " << time
-                               << (served ? ", fork server" : ""));
+      for (const int time : times) {
+        INFO(row_of(call).name << ", errno " << error << ", time " << time);
         Host host([&](Host::Side&) {
-          return live_with({.call = call, .error = error, .time = time}, served);
+          return live_with({.call = call, .error = error, .time = time, .once = once}, served);
         });
         CHECK(host.status() == 0);
       }
   }
 }
 
+}  // namespace
+
+TEST_CASE("each call refused once, at its first or at a later time", "[injection]") {
+  refuse_each(false, true, {0, 1, 2, 4});
+}
+
+TEST_CASE("each call refused once, beside a fork server", "[injection]") {
+  refuse_each(true, true, {0, 1, 2, 4});
+}
+
 TEST_CASE("each call refused for good, from its first or a later time on", "[injection]") {
-  const bool served = GENERATE(false, true);
-  for (int i = 0; i < sys::call_count; ++i) {
-    const auto call = static_cast<Call>(i);
-    for (const int error : row_of(call).errors)
-      for (const int time : {0, 2}) {
-        INFO(row_of(call).name << ", errno " << error << ", from time " << time
-                               << (served ? ", fork server" : ""));
-        Host host([&](Host::Side&) {
-          return live_with({.call = call, .error = error, .time = time, .once = false}, served);
-        });
-        CHECK(host.status() == 0);
-      }
-  }
+  refuse_each(false, false, {0, 2});
+}
+
+TEST_CASE("each call refused for good, beside a fork server", "[injection]") {
+  refuse_each(true, false, {0, 2});
 }
