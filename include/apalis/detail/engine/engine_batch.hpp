@@ -76,4 +76,7 @@ void begin_message(wire::Buffer& message, const wire::Entry& entry);
 /// The same for a batch, with room for its header; the rest goes behind.
 void begin_message(Batch& batch, const wire::Entry& entry, const void* code);
 
+/// Whether this says that a worker died.
+[[nodiscard]] bool is_death(const std::exception_ptr& error) noexcept;
+
 }  // namespace apalis::detail::engine
