@@ -464,10 +464,15 @@ void Run::take_in() {
       if (batch.state->source() == lanes_[batch.lane].link.get()) lose_lane(batch.lane);
       mourn(batch);
     } else {
-      batch.state.reset();
-      ++lost_;
+      send_again(batch);
     }
   }
+}
+
+void Run::send_again(Batch& batch) noexcept {
+  batch.error = nullptr;
+  batch.state.reset();
+  ++lost_;
 }
 
 /// It is with its worker no more.
@@ -532,12 +537,7 @@ void Run::mourn(Batch& batch) {
   const auto begun = static_cast<actor::Link*>(batch.state->source())->steps_begun(*batch.state);
   // The call that it died in may be another map's, with this one behind it.
   const bool is_unbegun = !had_begun(batch.error) || begun == 0;
-  if (is_unbegun && (left || batch.unbegun++ < most_refusals)) {
-    batch.error = nullptr;
-    batch.state.reset();
-    ++lost_;
-    return;
-  }
+  if (is_unbegun && (left || batch.unbegun++ < most_refusals)) return send_again(batch);
   // What it had not begun goes elsewhere in any case.
   if (begun < batch.count && batch.count > 1) {
     (void)divide(batch, std::max(begun, 1U));
@@ -545,17 +545,10 @@ void Run::mourn(Batch& batch) {
   }
   if (options_.retries != 0 && batch.count > 1) {  // one of its items is to blame
     (void)divide(batch, batch.count - batch.count / 2);
-    batch.error = nullptr;
-    batch.state.reset();
-    lost_ += 2;
-    return;
-  }
-  if (++batch.attempts <= options_.retries) {
-    batch.error = nullptr;
-    batch.state.reset();
     ++lost_;
-    return;
+    return send_again(batch);
   }
+  if (++batch.attempts <= options_.retries) return send_again(batch);
   batch.done = true;
   ++done_;
   if (!options_.collects) note_failure(batch);

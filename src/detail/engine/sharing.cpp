@@ -92,8 +92,7 @@ Batch* Run::take_back(Batch& batch) {
     return nullptr;
   std::erase(flying_batches_, &batch);
   land(batch);
-  batch.state.reset();
-  ++lost_;
+  send_again(batch);
   return &batch;
 }
 

@@ -103,6 +103,7 @@ class Run {
   [[nodiscard]] bool settle(Batch& batch);
   [[nodiscard]] bool may_leave(Batch& batch) const noexcept;
   void mourn(Batch& batch);
+  void send_again(Batch& batch) noexcept;
   [[nodiscard]] bool is_all_sent() const;
   [[nodiscard]] std::optional<std::size_t> to_be_sent() const;
   [[nodiscard]] Batch* long_first() const;
