@@ -32,12 +32,6 @@ using namespace conformance;
 
 namespace {
 
-std::vector<int> numbers(int count) {
-  std::vector<int> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
 int twice(int x) { return 2 * x; }
 std::string repeat(const std::string& text, int times) {
   std::string all;

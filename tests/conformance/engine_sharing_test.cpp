@@ -42,12 +42,6 @@ class Counters {
   std::atomic<int>* counters_;
 };
 
-std::vector<int> numbers(int count) {
-  std::vector<int> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
 /// Some items are a thousand times as long as others.
 int work(int x) {
   const int steps = x % 97 == 0 || x > 1900 ? 50'000 : 50;

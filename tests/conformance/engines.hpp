@@ -8,8 +8,11 @@
 //   Engine engine = make_engine(kind);
 
 #include <apalis/engine.hpp>
+#include <cstddef>
+#include <numeric>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "backends.hpp"
 
@@ -37,6 +40,13 @@ inline std::ostream& operator<<(std::ostream& out, const EngineKind& kind) {
 /// Whether maps run in the caller.
 [[nodiscard]] inline bool runs_here(EngineKind kind) {
   return kind.workers == 1 || kind.backend == apalis::Backend::serial;
+}
+
+/// Items: from 0 on.
+[[nodiscard]] inline std::vector<int> numbers(int count) {
+  std::vector<int> all(static_cast<std::size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
 }
 
 }  // namespace conformance
